@@ -1,0 +1,140 @@
+"""Every seam, on one page: what others may implement. Each has a contract suite in `tests/contracts`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from headgate.core.call import Call, Clocks
+from headgate.core.entry import Entry
+from headgate.core.events import Event
+from headgate.core.faults import Fault
+from headgate.core.principal import Principal
+
+Events = AsyncGenerator[Event, None]
+Chunks = AsyncGenerator[bytes, None]
+
+
+class Provider(Protocol):
+    """Somewhere to ask."""
+
+    def events(self, call: Call) -> Events:
+        """Ask, and say what comes back. Raises Faults; closing the generator hangs up on the upstream at once."""
+        ...
+
+
+class Reader(Protocol):
+    """Pure, made for one answer: an upstream's bytes, split anywhere, become events."""
+
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Take the next bytes. Raises an UpstreamFault where the upstream reports one or talks nonsense."""
+        ...
+
+    def close(self) -> Iterable[Event]:
+        """The upstream ended. Raises UpstreamBroken if the answer was not finished."""
+        ...
+
+
+class Writer(Protocol):
+    """Pure, made for one answer: events become the bytes of the caller's stream."""
+
+    def feed(self, event: Event) -> bytes:
+        """The bytes for one event (none: empty). The Receipt, always last, closes the stream."""
+        ...
+
+    def fail(self, fault: Fault) -> bytes:
+        """The in-band error after which nothing comes; never looks like an end."""
+        ...
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """One HTTP request to an upstream; `path` is appended to the provider's base URL."""
+
+    path: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    stream: bool = False
+    method: str = "POST"
+
+
+class Answered(Exception):
+    """The upstream answered with a status other than 2xx; the provider turns it into a Fault."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Wire(Protocol):
+    """Owns the sockets to one upstream, their pool and their clocks."""
+
+    def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
+        """The body of a 2xx answer, as it arrives, decompressed. `deadline` is a `time.monotonic()` second.
+
+        Raises Answered for another status, UpstreamDown, UpstreamTimeout, UpstreamBroken.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every pooled connection."""
+        ...
+
+
+class Want(Struct, frozen=True):
+    """A wish for `amount` out of `limit` in a sliding window of `window` seconds, counted under `key`.
+
+    `kind`: `requests`, `tokens`, `spend` (nano-USD) or `concurrent` (no window: freed when settled).
+    `scope` says whose rule it is, in words for the caller: "tier free", "this address", "the service".
+    """
+
+    key: str
+    kind: str
+    amount: int
+    limit: int
+    window: float
+    scope: str = ""
+
+
+class Level(Struct, frozen=True):
+    """How a rule stands: what is left of it, seconds until all of it is free, and until the wanted amount fits."""
+
+    want: Want
+    left: int
+    reset_after: float
+    retry_after: float = 0.0
+
+
+class Limiter(Protocol):
+    """Counts. All wants are taken in one atomic step, or none is."""
+
+    async def reserve(self, wants: Sequence[Want]) -> tuple[bool, Sequence[Level]]:
+        """Take them all and say True, or take none and say False; with how each rule stands now."""
+        ...
+
+    def settle(self, wants: Sequence[Want], actual: Mapping[str, int]) -> None:
+        """Replace reserved amounts by actual ones (`{kind: amount}`); must not wait, so that no hang-up can skip it."""
+        ...
+
+    async def levels(self, wants: Sequence[Want]) -> Sequence[Level]:
+        """How the rules stand, taking nothing."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """Where entries are kept."""
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is."""
+        ...
+
+
+class KeyLookup(Protocol):
+    """Finds the owner of an API key by the SHA-256 digest of its text."""
+
+    def find(self, digest: bytes) -> Principal | None:
+        """The principal, or None where no such key is valid now. Answers from memory."""
+        ...
