@@ -10,7 +10,7 @@ class Entry(Struct, kw_only=True):
 
     `cost` is `None` where the price is unknown, never 0. `price` says which price it was computed from.
     `status`: `ok`, `refused` (never reached a model), `failed` (no answer), `partial` (cut after the first byte),
-    `cancelled` (the caller left). `error` is the fault's code. `estimated` marks token counts the provider did not give.
+    `cancelled` (the caller left). `error` is the fault's code. `estimated` marks token counts that no provider gave.
     """
 
     id: str

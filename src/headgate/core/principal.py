@@ -11,8 +11,8 @@ from msgspec import Struct
 class Principal(Struct, frozen=True, kw_only=True):
     """A recognised caller. `tenant` scopes everything the caller owns: caches, documents, conversations, usage.
 
-    `models` narrows what the tier allows (patterns over public names and `provider/model`); `limits` are rules of the key's own,
-    in the words of the configuration (`{"requests": "5/minute"}`).
+    `models` narrows what the tier allows (patterns over public names and `provider/model`); `limits` are rules of the
+    key's own, in the words of the configuration (`("requests", "5/minute")`).
     """
 
     kind: Literal["key", "user", "anonymous", "admin"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -137,4 +137,24 @@ class KeyLookup(Protocol):
 
     def find(self, digest: bytes) -> Principal | None:
         """The principal, or None where no such key is valid now. Answers from memory."""
+        ...
+
+
+class Database(Protocol):
+    """A SQL database, used from worker threads. SQL is written once, in what SQLite and PostgreSQL share, with `?`."""
+
+    def run(self, *statements: tuple[str, Sequence[object]]) -> int:
+        """Execute the statements in one transaction; the number of rows that the last one changed."""
+        ...
+
+    def many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """Execute one statement for each row, in one transaction."""
+        ...
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
         ...

@@ -1,0 +1,1 @@
+"""Wire formats, pure: bytes to nouns and back, both directions."""

@@ -1,0 +1,1 @@
+"""Somewhere to ask: one file an upstream, found by its name."""

@@ -1,0 +1,64 @@
+"""What every provider that speaks HTTP shares. The sockets are `_wire.py`'s; vendors know neither."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from headgate.core.call import Call
+from headgate.core.faults import Fault
+from headgate.core.seams import Answered, Ask, Events, Reader, Wire
+from headgate.providers._faults import fault_of
+
+
+class Options(BaseModel):
+    """Settings of one `[providers.NAME]`; a provider's own `Options` adds to them and overrides the defaults.
+
+    `env` are the well-known variables that configure the provider without a file, the first one set wins;
+    `default_model` is asked when nobody named a model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    env: ClassVar[tuple[str, ...]] = ()
+    default_model: ClassVar[str] = ""
+
+    api_key: str = ""
+    base_url: str = ""
+    headers: dict[str, str] = {}
+
+
+class HttpProvider:
+    """A provider behind HTTP. A vendor's file writes `ask` and `reader`, and `fault` where its errors are peculiar."""
+
+    dialect: ClassVar[str] = ""
+
+    def __init__(self, options: Options, wire: Wire) -> None:
+        self.options = options
+        self.wire = wire
+
+    def ask(self, call: Call) -> Ask:
+        """The upstream's request for a call. Raises Unsupported, naming the feature, for what the vendor cannot do."""
+        raise NotImplementedError
+
+    def reader(self, call: Call) -> Reader:
+        """A fresh Reader for the answer to this call, streamed or whole as `call.stream` says."""
+        raise NotImplementedError
+
+    def fault(self, answered: Answered) -> Fault:
+        """What a status other than 2xx means."""
+        return fault_of(answered)
+
+    async def events(self, call: Call) -> Events:
+        """Ask, and say what comes back."""
+        reader = self.reader(call)
+        try:
+            async with aclosing(self.wire.chunks(self.ask(call), call.clocks, call.deadline)) as chunks:
+                async for chunk in chunks:
+                    for event in reader.feed(chunk):
+                        yield event
+        except Answered as answered:
+            raise self.fault(answered) from None
+        for event in reader.close():
+            yield event
