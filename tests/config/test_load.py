@@ -135,7 +135,7 @@ def test_no_secret_shows_in_any_rendering():
         '[store]\nurl = "postgresql://u:inline-secret@db/x"\n[shared]\nurl = "redis://:inline-secret@r/0"'
     )
     config = load(env={"TOKEN": "inline-secret-2:me", "JWT": "inline-secret" * 4})
-    everything = f"{config!r} {config} {config.resolved()} {config.access.static_keys} {config._source}"
+    everything = f"{config!r} {config} {config.resolved()} {config._source}"
     assert "inline-secret" not in everything
     assert config.resolved()["store"]["url"] == "postgresql://u:********@db/x"
     assert config.resolved()["providers"]["a"]["api_key"] == "********"
@@ -170,21 +170,11 @@ def test_anonymous_callers_are_served_by_default_only_on_an_unconfigured_loopbac
     assert load(env={}).anonymous is anonymous
 
 
-def test_static_keys_have_a_user_and_a_tier():
-    write('[access]\napi_keys = "k1, k2:ada:pro,k3:bob,"')
-    keys = load(env={}).access.static_keys
-    assert [tuple(key) for key in keys] == [
-        ("k1", "default", "standard"),
-        ("k2", "ada", "pro"),
-        ("k3", "bob", "standard"),
-    ]
-
-
-def test_a_shared_secret_and_public_keys_never_share_algorithms():
-    write(f'[[access.jwt]]\nsecret = "{SECRET}"\n[[access.jwt]]\njwks_url = "https://i.example/jwks"')
-    one, two = load(env={}).access.jwt
-    assert one.accepted == ("HS256",)
-    assert two.accepted == ("RS256", "ES256", "EdDSA")
+def test_the_rules_of_a_tier_are_those_that_are_set():
+    write('[tiers.gold]\nspend_usd = "0.5/day"\nconcurrent = 2\nmodels = ["a*"]')
+    tiers = load(env={}).tiers
+    assert tiers["gold"].rules == {"spend_usd": ("0.5/day",), "concurrent": 2}
+    assert tiers["anonymous"].rules == {"requests": ("20/minute",), "requests_per_address": ("5/minute",)}
 
 
 def test_a_providers_own_options_are_checked_in_its_words():

@@ -2,7 +2,7 @@
 
 from headgate.config.load import load
 from headgate.config.problems import ConfigError, Problem, dotted
-from headgate.config.sections import Jwt, Limits, Model, Server, StaticKey, Tier, Timeout, UsdPerMillion
+from headgate.config.sections import Jwt, Limits, Model, Server, Tier, Timeout, UsdPerMillion
 from headgate.config.tree import Config
 from headgate.config.values import Rate, Secret, duration, rate, size, text_of
 
@@ -16,7 +16,6 @@ __all__ = [
     "Rate",
     "Secret",
     "Server",
-    "StaticKey",
     "Tier",
     "Timeout",
     "UsdPerMillion",

@@ -190,9 +190,9 @@ def _contradictions(config: Config, data: Mapping[str, Any]) -> Iterator[tuple[K
     for number, issuer in enumerate(config.access.jwt):
         if issuer.tier not in tiers:
             yield ("access", "jwt", number, "tier"), f'names no tier: "{issuer.tier}"' + _near(issuer.tier, tiers)
-    for key in config.access.static_keys:
-        if key.tier not in tiers:
-            yield ("access", "api_keys"), f'gives a key to no tier: "{key.tier}"' + _near(key.tier, tiers)
+    for tier in config.access.key_tiers:
+        if tier not in tiers:
+            yield ("access", "api_keys"), f'names no tier: "{tier}"' + _near(tier, tiers)
     for name, model in models.items():
         path = config.prompt_file(str(model.get("system_prompt", ""))) if isinstance(model, dict) else None
         if path and not path.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -60,6 +60,12 @@ class Limits(Section):
     spend_usd: MoneyRules = Field((), description="Money, reserved before and settled after.")
     concurrent: Count = Field(None, ge=1, description="Calls under way at once.")
 
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The rules by kind, in the words of the configuration; those that are not set are left out."""
+        kinds = ("requests", "requests_per_address", "tokens", "spend_usd", "concurrent")
+        return {kind: value for kind in kinds if (value := getattr(self, kind, None))}
+
 
 class Model(Section):
     """A public model name, `[models.NAME]`: what clients send as `model`."""
@@ -100,16 +106,17 @@ class Routing(Section):
 
 
 class Jwt(Section):
-    """An issuer of login tokens, `[[access.jwt]]`: either `secret` or `jwks_url`."""
+    """An issuer of login tokens, `[[access.jwt]]`: one of `secret`, `public_key` and `jwks_url`."""
 
     secret: Hidden = Field(None, description="Shared secret for HS256, 32 bytes or more.")
-    jwks_url: str = Field("", description="The issuer's public keys, cached and rotated by `kid`.")
-    algorithms: Names = Field((), description="Accepted algorithms; default HS256, or RS256, ES256 and EdDSA.")
+    public_key: str = Field("", description="The issuer's public key in PEM, such as `file:issuer.pem`.")
+    jwks_url: str = Field("", description="Where the issuer's public keys are, cached and rotated by `kid`.")
     issuer: str = Field("", description="Required `iss` claim; empty: not checked.")
-    audience: str = Field("", description="Required `aud` claim; empty: not checked.")
+    audience: Names = Field((), description="Accepted `aud` claims; empty: not checked.")
+    user_claim: str = Field("sub", min_length=1, description="Claim that names the user.")
     tier_claim: str = Field("tier", description="Claim that names the caller's tier.")
     tier: str = Field("free", description="Tier of a token without that claim.")
-    leeway: Duration = Field(30.0, le=30, description="Tolerated difference of clocks, at most 30 s.")
+    leeway: Duration = Field(10.0, le=30, description="Tolerated difference of clocks, at most 30 s.")
 
     @field_validator("secret")
     @classmethod
@@ -127,42 +134,11 @@ class Jwt(Section):
             raise ValueError("must be an https:// address")
         return url
 
-    @field_validator("algorithms")
-    @classmethod
-    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        known = _algorithms(info.data.get("secret") is not None)
-        for name in names:
-            if name not in known:
-                raise ValueError(f'must be among {", ".join(known)}, not "{name}"')
-        return names
-
     @model_validator(mode="after")
     def _one_way(self) -> Jwt:
-        if (self.secret is None) == (not self.jwks_url):
-            raise ValueError("needs either `secret` or `jwks_url`")
+        if bool(self.secret) + bool(self.public_key) + bool(self.jwks_url) != 1:
+            raise ValueError("needs one of `secret`, `public_key` and `jwks_url`")
         return self
-
-    @property
-    def accepted(self) -> tuple[str, ...]:
-        """The algorithms that this issuer's tokens may use; never mixes shared secrets and public keys."""
-        return self.algorithms or _algorithms(self.secret is not None)[: 1 if self.secret else 3]
-
-
-def _algorithms(shared_secret: bool) -> tuple[str, ...]:
-    if shared_secret:
-        return ("HS256", "HS384", "HS512")
-    return ("RS256", "ES256", "EdDSA", "RS384", "RS512", "PS256", "PS384", "PS512", "ES384", "ES512")
-
-
-class StaticKey(NamedTuple):
-    """One of `[access] api_keys`."""
-
-    key: str
-    user: str
-    tier: str
-
-    def __repr__(self) -> str:
-        return f"StaticKey(user={self.user!r}, tier={self.tier!r})"
 
 
 class Access(Section):
@@ -196,19 +172,19 @@ class Access(Section):
         return self.anonymous is not None or any((self.api_keys, self.jwt, self.admin_key))
 
     @property
-    def static_keys(self) -> tuple[StaticKey, ...]:
-        """The keys of `api_keys`; one without a user belongs to "default", one without a tier is "standard"."""
-        entries = [entry.strip() for entry in text_of(self.api_keys).split(",")]
-        parts = [(*entry.split(":", 2), "", "")[:3] for entry in entries if entry]
-        return tuple(StaticKey(key, user or "default", tier or "standard") for key, user, tier in parts)
+    def key_tiers(self) -> tuple[str, ...]:
+        """The tiers that `api_keys` names."""
+        tiers = (entry.split(":")[2:3] for entry in text_of(self.api_keys).split(","))
+        return tuple(tier.strip() for found in tiers for tier in found if tier.strip())
 
 
 class Tier(Limits):
     """What callers of one kind may do, `[tiers.NAME]`; the limits hold for each caller."""
 
     requests_per_address: Rules = Field((), description="Each client address's share, among callers without a name.")
-    models: Names = Field(
-        ("*",), description="Patterns over public names and `provider/model`; `default` is the default model."
+    models: Names | None = Field(
+        None,
+        description="Patterns over public names and `provider/model`; default: all, for `anonymous` the default one.",
     )
     system_prompt: Literal["append", "replace", "forbid"] = Field(
         "append", description="What a caller's own system prompt may do beside the operator's."
@@ -216,7 +192,7 @@ class Tier(Limits):
 
 
 BUILT_IN_TIERS: dict[str, dict[str, Any]] = {
-    "anonymous": {"requests": "20/minute", "requests_per_address": "5/minute", "models": ["default"]},
+    "anonymous": {"requests": "20/minute", "requests_per_address": "5/minute"},
     "free": {"requests": "10/minute"},
     "standard": {"requests": "60/minute"},
     "pro": {
