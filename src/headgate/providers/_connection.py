@@ -1,0 +1,301 @@
+"""One keep-alive HTTP/1.1 connection to an upstream: it carries one exchange at a time, and the clocks of it.
+
+The clocks share one loop timer a connection, which is moved lazily: arriving bytes only store the time, and the timer,
+when it rings, looks whether something is really overdue. A connection at rest has a clock as well, its expiry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from time import monotonic
+from typing import cast
+
+import httptools
+
+from headgate.core.call import Clocks
+from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamFault, UpstreamTimeout
+
+HEAD_LIMIT = 16 * 1024
+BODY_LIMIT = 64 * 1024 * 1024
+HEADERS_LIMIT = 200
+INFORMATIONAL_LIMIT = 20
+BUFFER_LIMIT = 64 * 1024
+REST_SECONDS = 30.0
+ERROR_SECONDS = 5.0
+
+_JOIN_LIMIT = 64 * 1024
+_TOO_SLOW = {
+    "first_event": "the upstream did not begin to answer in time",
+    "idle": "the upstream fell silent in the middle of its answer",
+    "total": "the upstream's answer took too long",
+    "deadline": "the time allowed for this request ran out",
+}
+
+
+class Connection(asyncio.Protocol):
+    """What is heard of the current exchange: `status` (0 until the head is there), `headers` (lower-cased), its body.
+
+    `lost` is called once, when the socket is gone.
+    """
+
+    def __init__(self, lost: Callable[[Connection], None]) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._parts: list[bytes] = []
+        self.on_body = self._parts.append  # httptools calls the list itself: no Python frame for each piece
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._exchanges = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = inf
+        self._closed = False
+        self._paused = False
+        self._rests = True
+        self._begin(Clocks(), inf, "total")
+
+    def _begin(self, clocks: Clocks, ends: float, end: str) -> None:
+        """Forget the last exchange."""
+        self.status = 0
+        self.headers = {}
+        self._parts.clear()
+        self._clocks = clocks
+        self._ends = ends
+        self._end = end
+        self._since = monotonic()
+        self._answering = False
+        self._speaking = False
+        self._done = False
+        self._keep = False
+        self._until_close = False
+        self._fault: UpstreamFault | None = None
+        self._size = self._head_size = self._bare = self._waiting = self._informational = 0
+
+    @property
+    def stale(self) -> bool:
+        """Whether the connection had been used before, and died without a word: nobody has worked on the request."""
+        return self._exchanges > 1 and not self._answering
+
+    def send(self, head: bytes, body: bytes, clocks: Clocks, ends: float, end: str) -> None:
+        """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`."""
+        self._begin(clocks, ends, end)
+        self._rests = False
+        self._exchanges += 1
+        if self._closed:
+            self._fail(UpstreamDown("the upstream closed the connection"))
+            return
+        if len(body) <= _JOIN_LIMIT:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+        self._watch(min(self._since + clocks.first_event, ends))
+
+    async def answered(self) -> None:
+        """Wait until the head and the first bytes of the body are there, or the whole answer.
+
+        Raises UpstreamDown, UpstreamBroken, UpstreamTimeout, if no head came.
+        """
+        while not self._parts and not self._done and self._fault is None:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if self._fault is not None and not self.status:
+            raise self._fault
+
+    async def read(self) -> bytes:
+        """The next bytes of the body, all that came since the last call; empty at its end.
+
+        Raises UpstreamBroken, UpstreamTimeout.
+        """
+        while not self._parts:
+            if self._fault is not None:
+                raise self._fault
+            if self._done:
+                return b""
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        parts = self._parts
+        chunk = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._waiting = 0
+        if self._paused:
+            self._resume()
+        self._size += len(chunk)
+        if self._size > BODY_LIMIT:
+            raise UpstreamBroken(f"the upstream sent an answer of more than {BODY_LIMIT} bytes")
+        return chunk
+
+    def rest(self) -> bool:
+        """End the exchange; True if the connection is fit for another one, which must then begin before it expires."""
+        fit = self._done and self._keep and not self._closed and not self._transport.get_write_buffer_size()
+        if fit:
+            self._rests = True
+            self._since = monotonic()
+            self._watch(self._since + REST_SECONDS)
+            if self._paused:
+                self._resume()
+        return fit
+
+    def close(self) -> None:
+        """Hang up at once."""
+        if not self._closed:
+            self._transport.abort()
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse one read. Reads without any body are bounded in a row: heads, trailers, chunk extensions."""
+        if self._done or self._rests:
+            self._keep = False
+            self.close()
+            return
+        self._answering = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self._done:
+                self._fail(UpstreamBroken("the upstream sent something that is not HTTP"))
+                return
+            self._keep = False
+        if self._parts:
+            self._heard(len(data))
+        elif self._done:
+            self._wake()
+        else:
+            self._bare += len(data)
+            if self._bare > HEAD_LIMIT:
+                self._fail(UpstreamBroken(f"the upstream sent a head of more than {HEAD_LIMIT} bytes"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone: the end of a body that has no other, else a fault."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if not self._done and not self._rests:
+            if self._until_close and exc is None:
+                self._done = True
+                self._wake()
+            elif self.status:
+                self._fail(UpstreamBroken("the upstream broke off in the middle of its answer"))
+            else:
+                self._fail(UpstreamDown("the upstream closed the connection without an answer"))
+        self._lost(self)
+
+    # what httptools calls
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer to one request."""
+        if self._done:
+            raise _Nonsense
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep one header; a trailer only counts."""
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > HEAD_LIMIT or len(self.headers) >= HEADERS_LIMIT:
+            self._fail(UpstreamBroken(f"the upstream sent a head of more than {HEAD_LIMIT} bytes"))
+            raise _Nonsense
+        if not self.status:
+            self.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Take the status, or pass over an informational answer."""
+        status = self._parser.get_status_code()
+        headers = self.headers
+        if status < 200:
+            self._informational += 1
+            if self._informational > INFORMATIONAL_LIMIT or status == 101:
+                self._fail(UpstreamBroken(f"the upstream answered {status} and not the request"))
+                raise _Nonsense
+            headers.clear()
+            return
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
+            self._fail(UpstreamBroken("the upstream used a transfer coding other than chunked"))
+            raise _Nonsense
+        self._until_close = coding is None and b"content-length" not in headers
+        self.status = status
+        if status >= 300:
+            self._ends = min(self._ends, monotonic() + ERROR_SECONDS)
+            self._watch(self._ends)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole, unless it was an informational one."""
+        if self.status:
+            self._done = True
+            self._keep = self._parser.should_keep_alive()
+
+    # clocks and backpressure
+
+    def _heard(self, size: int) -> None:
+        """Body bytes came: note the time, hold back an upstream that is faster than its reader, wake the reader."""
+        self._since = monotonic()
+        self._bare = 0
+        if not self._speaking:
+            self._speaking = True
+            self._watch(self._since + self._clocks.idle)
+        self._waiting += size
+        if self._waiting >= BUFFER_LIMIT and not self._paused and not self._closed:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def _resume(self) -> None:
+        """Read on; the time that the reader took is not the upstream's silence."""
+        self._paused = False
+        if not self._closed:
+            self._transport.resume_reading()
+            self._since = monotonic()
+            self._watch(self._since + (REST_SECONDS if self._rests else self._clocks.idle))
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _fail(self, fault: UpstreamFault) -> None:
+        if self._fault is None:
+            self._fault = fault
+        self._wake()
+        self.close()
+
+    def _watch(self, due: float) -> None:
+        """Make sure that the timer rings no later than `due`."""
+        if due < self._alarm_at and not self._closed:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = due
+            self._alarm = self._loop.call_later(max(due - monotonic(), 0.001), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._alarm_at = inf
+        due, clock = self._due()
+        if monotonic() < due:
+            self._watch(due)
+        elif self._rests:
+            self.close()
+        else:
+            self._fail(UpstreamTimeout(_TOO_SLOW[clock], details={"clock": clock}))
+
+    def _due(self) -> tuple[float, str]:
+        """When the next clock runs out, and which."""
+        if self._rests:
+            return self._since + REST_SECONDS, "rest"
+        if self._done:
+            return inf, ""
+        if self._paused:
+            return self._ends, self._end
+        if self._speaking:
+            return min((self._since + self._clocks.idle, "idle"), (self._ends, self._end))
+        return min((self._since + self._clocks.first_event, "first_event"), (self._ends, self._end))
+
+
+class _Nonsense(Exception):
+    """Stops the parser; the fault is set where it is raised."""
