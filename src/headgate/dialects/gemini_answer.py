@@ -172,9 +172,15 @@ class _Choice:
     def _call(self, part: dict[str, Any]) -> Iterator[Event]:
         """Every functionCall is a call of its own; older models give no ids, and callers need them unique."""
         call = part["functionCall"]
+        name, arguments = _text(call.get("name")), call.get("args") or {}
+        if call.get("willContinue") or type(arguments) is not dict:  # pieces of arguments come only to those who ask
+            raise TypeError
+        if not name:
+            yield Extra(VENDOR, "functionCall", part, self._index)
+            return
         id_ = _text(call.get("id")) or f"call_{secrets.token_hex(12)}"
-        yield ToolCall(self._calls, id_, _text(call["name"]), self._index, _text(part.get("thoughtSignature")))
-        yield ToolArgs(self._calls, msgspec.json.encode(call.get("args") or {}).decode(), self._index)
+        yield ToolCall(self._calls, id_, name, self._index, _text(part.get("thoughtSignature")))
+        yield ToolArgs(self._calls, msgspec.json.encode(arguments).decode(), self._index)
         self._calls += 1
         self._thinking = False
 
