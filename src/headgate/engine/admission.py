@@ -1,0 +1,94 @@
+"""Admission: the right to the model, then every limit at once; a `Hold` or a Fault.
+
+A refusal is immediate: nobody is kept waiting inside a request for a limit to free.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from headgate.config import Tier
+from headgate.core.call import Call
+from headgate.core.entry import Entry
+from headgate.core.faults import Fault, Forbidden
+from headgate.core.principal import Principal, allowed
+from headgate.core.seams import Limiter, Refusal
+from headgate.engine.hold import Hold, status_of
+from headgate.engine.ledger import Ledger, new_id
+from headgate.engine.limits import RuleBook, refused
+from headgate.engine.prices import Prices
+from headgate.engine.routing import Route, Routes
+
+
+class Admission:
+    """Decides whether a call may go on, and writes down those that may not."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        tiers: Mapping[str, Tier],
+        rules: RuleBook,
+        limiter: Limiter,
+        ledger: Ledger,
+        prices: Prices,
+    ) -> None:
+        self.routes = routes
+        self.tiers = tiers
+        self.rules = rules
+        self.limiter = limiter
+        self._ledger = ledger
+        self._prices = prices
+
+    async def admit(self, who: Principal, call: Call) -> Hold:
+        """A Hold for the call. Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down."""
+        entry = entry_of(who, call)
+        try:
+            route = self.routes.find(call.model)
+            self.check_right(who, route)
+            wants = self.rules.wants(who, route.name, call.address)
+            grant = await self.limiter.reserve(wants)
+            if isinstance(grant, Refusal):
+                raise refused(grant)
+        except Fault as fault:
+            await self.refuse(entry, fault)
+            raise
+        return Hold(entry, route, self._tier(who).system_prompt, grant, self._ledger, self._prices)
+
+    async def refuse(self, entry: Entry, fault: Fault) -> None:
+        """Write down a call that never reached a model."""
+        entry.status = status_of(fault, spoke=False)
+        entry.error = fault.code
+        fault.recorded = True
+        self._ledger.post(entry)
+        await self._ledger.written(entry)
+
+    def check_right(self, who: Principal, route: Route) -> None:
+        """Raise Forbidden where the tier or the key does not allow the model."""
+        patterns = self._tier(who).models
+        if patterns is None and who.kind == "anonymous":
+            patterns = (self.routes.default,)
+        if not (allowed(patterns, route.name) and allowed(who.models, route.name)):
+            raise Forbidden(f"the tier {who.tier} may not use the model {route.name}", field="model")
+
+    def _tier(self, who: Principal) -> Tier:
+        tier = self.tiers.get(who.tier)
+        if tier is None:
+            raise Forbidden(f"the tier {who.tier[:100]!r} is not configured here")
+        return tier
+
+
+def entry_of(who: Principal | None, call: Call) -> Entry:
+    """The beginning of a call's ledger row."""
+    entry = Entry(
+        id=new_id(),
+        at=time.time(),
+        request_id=call.id,
+        address=call.address,
+        surface=call.surface,
+        stream=call.stream,
+        model=call.model,
+    )
+    if who is not None:
+        entry.kind, entry.principal, entry.key_id, entry.tier = who.kind, who.id, who.key_id, who.tier
+    return entry
