@@ -10,6 +10,8 @@ from msgspec import Struct
 from headgate.core.call import Call, Clocks
 from headgate.core.entry import Entry
 from headgate.core.events import Event
+from headgate.core.faults import Fault
+from headgate.core.key import KeyRecord
 from headgate.core.limit import Level, Want
 from headgate.core.principal import Principal
 
@@ -141,6 +143,18 @@ class KeyLookup(Protocol):
 
     def find(self, digest: bytes) -> Principal | None:
         """The principal, or None where no such key is valid now. Answers from memory."""
+        ...
+
+
+class KeySource(Protocol):
+    """Where key records are kept, and where every process learns that some have changed. Used from worker threads."""
+
+    def version(self) -> int:
+        """A number that grows with every change; costs next to nothing."""
+        ...
+
+    def changed(self, since: int) -> Sequence[KeyRecord]:
+        """The records made, changed or revoked after that version; all of them after 0."""
         ...
 
 
