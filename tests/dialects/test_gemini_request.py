@@ -17,7 +17,7 @@ from headgate.core.call import (
     ToolChoice,
 )
 from headgate.core.faults import InvalidField, Unsupported
-from headgate.dialects.gemini import request
+from headgate.dialects.gemini import count_request, request
 
 FLASH = "gemini-2.5-flash"
 PRO = "gemini-2.5-pro"
@@ -132,22 +132,18 @@ def test_tool_calls_and_their_results_go_by_id_and_name():
         result("c2", "noon"),
         user(TextPart("and?")),
     )
+    calls = [
+        {"text": "Let me see."},
+        {"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}},
+        {"functionCall": {"id": "c2", "name": "time", "args": {}}},
+    ]
+    results = [
+        {"functionResponse": {"id": "c1", "name": "weather", "response": {"degrees": 3}}},
+        {"functionResponse": {"id": "c2", "name": "time", "response": {"result": "noon"}}},
+    ]
     assert said[1:] == [
-        {
-            "role": "model",
-            "parts": [
-                {"text": "Let me see."},
-                {"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}},
-                {"functionCall": {"id": "c2", "name": "time", "args": {}}},
-            ],
-        },
-        {
-            "role": "user",
-            "parts": [
-                {"functionResponse": {"id": "c1", "name": "weather", "response": {"degrees": 3}}},
-                {"functionResponse": {"id": "c2", "name": "time", "response": {"result": "noon"}}},
-            ],
-        },
+        {"role": "model", "parts": calls},
+        {"role": "user", "parts": results},
         {"role": "user", "parts": [{"text": "and?"}]},
     ]
 
@@ -395,3 +391,10 @@ def test_googles_own_fields_cannot_undo_what_admission_counted_on(name):
 def test_google_must_be_an_object():
     with pytest.raises(InvalidField, match="google must be an object"):
         ask(extra={"google": "yes"})
+
+
+def test_counting_takes_all_that_asking_sends():
+    prompt = Prompt(messages=(HELLO,), tools=(WEATHER,), max_tokens=5)
+    assert count_request(prompt, FLASH) == {
+        "generateContentRequest": {"model": f"models/{FLASH}", **request(prompt, FLASH)}
+    }
