@@ -1,18 +1,10 @@
 """The wire over real sockets, against an upstream that is scripted byte for byte, on both event loops."""
 
-import asyncio
-import gzip
-import itertools
-import time
-import zlib
-
 import pytest
 
 from headgate.core.call import Clocks
-from headgate.core.faults import UpstreamBroken, UpstreamBusy, UpstreamDown, UpstreamRejected, UpstreamTimeout
-from headgate.core.seams import Answered, Ask
-from headgate.providers._wire import HttpWire
-from headgate.testing import LAST_CHUNK, ScriptedUpstream, Upset, chunk, stream_head, whole
+from headgate.core.seams import Ask
+from headgate.testing import LAST_CHUNK, ScriptedUpstream, chunk, stream_head, whole
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""Finding providers: a kind is the name of a file here, of an entry point in the group `headgate.providers`, or a preset.
+"""Finding providers: a kind is a file here, an entry point in the group `headgate.providers`, or a preset.
 
 There is no list to edit. Presets are vendors that speak OpenAI's dialect: rows of `presets.toml`.
 """
