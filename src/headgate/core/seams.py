@@ -10,7 +10,6 @@ from msgspec import Struct
 from headgate.core.call import Call, Clocks
 from headgate.core.entry import Entry
 from headgate.core.events import Event
-from headgate.core.faults import Fault
 from headgate.core.key import KeyRecord
 from headgate.core.limit import Level, Want
 from headgate.core.principal import Principal
