@@ -1,10 +1,9 @@
-"""What every test may ask for."""
-
-from __future__ import annotations
+"""What every test may use."""
 
 import pytest
 
 
 @pytest.fixture
 def anyio_backend():
+    """Async tests run on asyncio."""
     return "asyncio"

@@ -200,9 +200,8 @@ def test_the_admin_key_makes_an_admin():
 @pytest.mark.parametrize(
     ("api_keys", "admin_key", "words"),
     [
-        ("good-key-0123456789,tiny", "", "entry 2 of api_keys is too short"),
-        ("", "tiny", "admin_key is too short"),
-        (":ada:pro", "", "entry 1 of api_keys is too short"),
+        
+        (":ada:pro", "", "entry 1 of api_keys has no key"),
         ("some-secret-012345:a:b:c", "", "entry 1 of api_keys is not"),
         ("some secret 012345", "", "entry 1 of api_keys has characters"),
         ("some-sécret-012345", "", "entry 1 of api_keys has characters"),

@@ -17,6 +17,9 @@ from typing import Any, Final
 import httpx2
 import jwt
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
@@ -43,6 +46,12 @@ _REASONS: Final[tuple[tuple[type[PyJWTError], str], ...]] = (
     (jwt.InvalidIssuerError, "The token comes from another issuer."),
     (jwt.MissingRequiredClaimError, "The token lacks a required claim."),
 )
+
+_PEM_KINDS: Final[dict[type, Any]] = {
+    RSAPublicKey: RSAAlgorithm,
+    EllipticCurvePublicKey: ECAlgorithm,
+    Ed25519PublicKey: OKPAlgorithm,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,19 +123,19 @@ class JwtVerifier:
         Raises Unauthenticated; Forbidden for a tier that does not exist; Unavailable if an issuer's keys cannot be had.
         """
         head, claimed = _peek(token)
-        failure: Fault = Unauthenticated("The token comes from another issuer.")
+        faults: list[Fault] = []
         for issuer in self._issuers:
             if issuer.settings.issuer not in {"", claimed.iss}:
                 continue
             try:
                 claims = await issuer.claims(token, head.kid)
             except (Unauthenticated, Unavailable) as fault:
-                failure = _weightier(failure, fault)
+                faults.append(fault)
                 continue
             principal = self._principal(issuer.settings, claims)
             self._remember(token, principal, min(claims["exp"], FOREVER) + issuer.settings.leeway)
             return principal
-        raise failure
+        raise max(faults, key=_weight, default=Unauthenticated("The token comes from another issuer."))
 
     async def aclose(self) -> None:
         """Close the connections to the issuers."""
@@ -229,9 +238,14 @@ def _reason(error: Exception) -> str:
     return next((text for kind, text in _REASONS if isinstance(error, kind)), INVALID)
 
 
-def _weightier(first: Fault, second: Fault) -> Fault:
-    """Of two issuers' refusals the one that says more: out of reach, then a claim, then a mere wrong signature."""
-    return max(first, second, key=lambda fault: (isinstance(fault, Unavailable), fault.message != INVALID))
+def _weight(fault: Fault) -> int:
+    """Of several issuers' refusals the first that says most counts.
+
+    A wrong claim, since that issuer did sign; one out of reach; a wrong signature.
+    """
+    if isinstance(fault, Unavailable):
+        return 1
+    return 0 if fault.message == INVALID else 2
 
 
 def _secret_key(secret: str) -> PyJWK:
@@ -251,13 +265,10 @@ def _public_key(pem: str) -> PyJWK:
         loaded: Any = load_pem_public_key(pem.encode())
     except ValueError:
         raise ValueError("public_key is not a PEM public key") from None
-    for algorithm in (RSAAlgorithm, ECAlgorithm, OKPAlgorithm):
-        try:
-            key = pinned(algorithm.to_jwk(loaded, as_dict=True))
-        except PyJWTError:
-            continue
-        if key is not None:
-            return key
+    algorithm = next((how for kind, how in _PEM_KINDS.items() if isinstance(loaded, kind)), None)
+    key = None if algorithm is None else pinned(algorithm.to_jwk(loaded, as_dict=True))
+    if key is not None:
+        return key
     raise ValueError("public_key is not an RSA (2048 bits or more), P-256 or Ed25519 key")
 
 

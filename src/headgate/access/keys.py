@@ -17,7 +17,6 @@ from headgate.core.principal import Principal
 from headgate.core.seams import KeySource
 
 POLL = 0.3
-SHORTEST = 8
 SHORT = 16
 
 _log = logging.getLogger(__name__)
@@ -123,8 +122,8 @@ def _parts(entry: str, where: str) -> tuple[str, str, str]:
 
 
 def _add(keys: dict[bytes, Principal], text: str, principal: Principal, where: str) -> None:
-    if len(text) < SHORTEST:
-        raise ValueError(f"{where} is too short: a key has {SHORT} characters or more")
+    if not text:
+        raise ValueError(f"{where} has no key")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f"{where} has characters that cannot travel in a header")
     if digest(text) in keys:

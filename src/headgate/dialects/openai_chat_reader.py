@@ -27,7 +27,7 @@ from headgate.core.events import (
     Verbatim,
 )
 from headgate.core.faults import UpstreamBroken
-from headgate.dialects.errors import error_in_band
+from headgate.dialects.errors import fault_in_band
 from headgate.dialects.sse import SseReader, WholeReader, decode, frame
 
 REASONS: dict[str, Reason] = {
@@ -264,7 +264,7 @@ def usage_of(data: dict[str, Any]) -> Usage | None:
 def check_chunk(name: str, data: dict[str, Any]) -> None:
     """Raise the fault of a chunk that is an error, or not a chunk."""
     if data.get("error") or name == "error":
-        raise error_in_band(data.get("error") or data)
+        raise fault_in_band(data)
     if not isinstance(data.get("choices"), list) and not data.get("usage"):
         raise UpstreamBroken("the upstream sent a chunk without choices")
 
@@ -272,7 +272,7 @@ def check_chunk(name: str, data: dict[str, Any]) -> None:
 def check_answer(data: dict[str, Any]) -> None:
     """Raise the fault of an answer that is an error, or not an answer."""
     if data.get("error"):
-        raise error_in_band(data["error"])
+        raise fault_in_band(data)
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or any(not isinstance(choice, dict) for choice in choices):
         raise UpstreamBroken("the upstream sent an answer without choices")

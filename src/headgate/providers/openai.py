@@ -6,6 +6,7 @@ A caller who speaks the same dialect is forwarded: its bytes, with the model's n
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -29,7 +30,7 @@ class Options(_http.Options):
     `max_tokens_field` is the name under which the server takes the bound on its answer.
     """
 
-    env: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+    env: ClassVar[Mapping[str, str]] = {"OPENAI_API_KEY": "api_key", "OPENAI_BASE_URL": "base_url"}
     default_model: ClassVar[str] = "gpt-4o-mini"
 
     base_url: str = "https://api.openai.com/v1"
