@@ -24,13 +24,17 @@ Speak = Callable[[Messages], AsyncIterator[str]]
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
-@click.command(epilog=example("chat", 'chat --model assistant "What is a token?"', "chat --url https://llm.example.com"))
+@click.command(
+    epilog=example("chat", 'chat --model assistant "What is a token?"', "chat --url https://llm.example.com")
+)
 @click.argument("message", required=False)
 @config_option
 @click.option("--model", default="", help="A public name or provider/model.  [default: the default model]")
 @click.option("--system", default="", help="A system prompt.")
 @click.option("--url", help="A running service.  [default: the configured address, else no service is needed]")
-@click.option("--key", envvar="HEADGATE_API_KEY", default="", help="API key or token for the service.  [env: HEADGATE_API_KEY]")
+@click.option(
+    "--key", envvar="HEADGATE_API_KEY", default="", help="API key or token for the service.  [env: HEADGATE_API_KEY]"
+)
 def chat(message: str | None, config_path: Path | None, model: str, system: str, url: str | None, key: str) -> None:
     """Talk to a model, streaming.
 

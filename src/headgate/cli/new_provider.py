@@ -45,17 +45,19 @@ def new_provider(name: str, in_tree: bool) -> None:
 def _in_tree(name: str) -> dict[str, str]:
     return {
         f"src/headgate/providers/{name}.py": _template("acme.py", name),
-        f"tests/providers/test_{name}.py": _template("test_acme.py", name),
+        f"tests/providers/test_{name}.py": _template("test_acme.txt", name),
         f"tests/providers/transcripts/{name}.sse": _template("acme.sse", name),
     }
 
 
 def _plug_in(name: str) -> dict[str, str]:
-    test = _template("test_acme.py", name)
+    test = _template("test_acme.txt", name)
     return {
         "pyproject.toml": _template("pyproject.toml", name),
         f"src/headgate_{name}/__init__.py": _template("acme.py", name),
-        f"tests/test_{name}.py": test.replace(f"from headgate.providers import {name}", f"import headgate_{name} as {name}"),
+        f"tests/test_{name}.py": test.replace(
+            f"from headgate.providers import {name}", f"import headgate_{name} as {name}"
+        ),
         f"tests/transcripts/{name}.sse": _template("acme.sse", name),
     }
 

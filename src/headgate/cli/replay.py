@@ -1,4 +1,4 @@
-"""`headgate replay`: a recorded upstream answer, frame by frame, as a provider's Reader and a surface's Writer see it."""
+"""`headgate replay`: a recorded upstream answer, frame by frame, as Reader and Writer see it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _FRAME = re.compile(rb".*?(?:\r?\n\r?\n|\r\r|\Z)", re.DOTALL)
 _LINE = re.compile(rb".*?(?:\n|\Z)", re.DOTALL)
 
 
-@click.command(epilog=example("replay answer.sse --kind anthropic --as openai", "replay answer.json --whole --kind gemini"))
+@click.command(
+    epilog=example("replay answer.sse --kind anthropic --as openai", "replay answer.json --whole --kind gemini")
+)
 @click.argument("frames", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--kind", required=True, help="The provider that sent it: openai, anthropic, gemini, ...")
 @click.option(

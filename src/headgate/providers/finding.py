@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import headgate.providers
+from headgate.config import Config, ConfigError, Problem
+from headgate.providers._http import Options
 
 GROUP = "headgate.providers"
 
@@ -29,6 +31,22 @@ def module_of(kind: str) -> Any:
     if kind in _files():
         return import_module(f"headgate.providers.{kind}")
     return next(iter(entry_points(group=GROUP, name=kind))).load()
+
+
+def options_of(config: Config) -> dict[str, Options]:
+    """The settings of every `[providers.NAME]`, as its kind declares them. Raises ConfigError with all problems."""
+    options: dict[str, Options] = {}
+    problems: list[Problem] = []
+    for name, table in config.providers.items():
+        try:
+            options[name] = config.options(name, module_of(str(table["kind"])).Options)
+        except LookupError as error:
+            problems.append(config.problem(("providers", name, "kind"), f"is wrong: {error}"))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return options
 
 
 def _files() -> list[str]:

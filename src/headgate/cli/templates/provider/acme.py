@@ -6,7 +6,7 @@ Its API, to be replaced by the real one: `POST /chat` with `{"model", "messages"
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 class Options(_http.Options):
     """What `[providers.acme]` may say besides `api_key`, `base_url` and `headers`: add fields here."""
 
-    env: ClassVar[tuple[str, ...]] = ("ACME_API_KEY",)
+    env: ClassVar[Mapping[str, str]] = {"ACME_API_KEY": "api_key"}
     default_model: ClassVar[str] = "acme-1"
 
     base_url: str = "https://api.acme.example/v1"
@@ -45,7 +45,8 @@ class Acme(_http.HttpProvider):
             "max_tokens": prompt.max_tokens or 1024,
             "stream": call.stream,
         }
-        return Ask(path="/chat", body=_encode(body), stream=call.stream)
+        headers = (("authorization", f"Bearer {self.options.api_key}"),)
+        return Ask(path="/chat", body=_encode(body), headers=headers, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """What reads the answer."""
