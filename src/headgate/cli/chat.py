@@ -139,7 +139,7 @@ async def _inside(runtime: Any, fields: dict[str, Any]) -> AsyncIterator[str]:
 
     call = openai_chat.parse({**fields, "stream": True}, json.dumps({**fields, "stream": True}).encode())
     call.surface, call.dialect = "cli", ""  # of no dialect: every provider tells its words as Text
-    who = Principal(kind="user", id="terminal", tier="standard")
+    who = Principal(kind="admin", id="terminal", tier="admin")
     async with aclosing(runtime.gate.answer(who, call)) as events:
         async for event in events:
             if isinstance(event, Text):

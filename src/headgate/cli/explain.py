@@ -60,7 +60,7 @@ async def _explained(config: Config, model: str, credential: str | None) -> dict
         route = runtime.routes.find(model)
         why = ""
         try:
-            runtime.admission.check_right(who, route)
+            runtime.admission.check_right(who, runtime.admission.tier_of(who), route)
         except Forbidden as fault:
             why = fault.message
         wants = runtime.admission.rules.wants(who, route.name, "127.0.0.1", 0, 0)

@@ -97,9 +97,7 @@ def revoke(config_path: Path | None, key: str) -> None:
 @keys.command(epilog=example("keys rotate key_0123456789abcdef --grace 1h"))
 @config_option
 @click.argument("key")
-@click.option(
-    "--grace", type=Seconds(), help="How long the old text works beside the new.  [default: not at all]"
-)
+@click.option("--grace", type=Seconds(), help="How long the old text works beside the new.  [default: not at all]")
 @json_option
 def rotate(config_path: Path | None, key: str, grace: float | None, as_json: bool) -> None:
     """Give a key a new text and show it, this once. KEY is its id or the beginning of its text."""

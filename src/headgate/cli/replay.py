@@ -75,7 +75,6 @@ def _steps(data: bytes, kind: str, surface: str, call: Call, writer: Writer) -> 
     from headgate.core.entry import Entry
     from headgate.core.events import Receipt
     from headgate.core.faults import Fault
-    from headgate.surfaces.faults import body_of
 
     reader = _reader(kind, call)
     frames = _FRAME if re.search(rb"\n\r?\n|\r\r", data) else _LINE
@@ -90,6 +89,8 @@ def _steps(data: bytes, kind: str, surface: str, call: Call, writer: Writer) -> 
         receipt = Receipt(Entry(id="replay", at=0.0, request_id="replay", provider=kind, model="replay"))
         _follow([receipt], writer, step)
     except Fault as fault:
+        from headgate.surfaces.faults import body_of
+
         step["events"].append(f"{type(fault).__name__}: {fault.message}")
         step["out"] += writer.fail(body_of(fault, surface, "replay")).decode()  # type: ignore[arg-type]
     yield step
