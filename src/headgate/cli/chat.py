@@ -87,9 +87,9 @@ async def _connect(stack: AsyncExitStack, config: Config, model: str, url: str |
         return lambda messages: _through(client, address, key, {"model": model, "messages": messages})
     if url:
         raise click.ClickException(f"no service answers at {url}")
-    from headgate import boot
+    from headgate.boot.opening import open_runtime
 
-    runtime = await stack.enter_async_context(boot.running(config))
+    runtime = await stack.enter_async_context(open_runtime(config))
     return lambda messages: _inside(runtime, {"model": model, "messages": messages})
 
 

@@ -51,13 +51,13 @@ def explain(config_path: Path | None, model: str, key: str | None, token: str | 
 
 
 async def _explained(config: Config, model: str, credential: str | None) -> dict[str, Any]:
-    from headgate import boot
+    from headgate.boot.opening import open_runtime
     from headgate.core.faults import Forbidden
 
     headers = [(b"authorization", b"Bearer " + credential.encode())] if credential else []
-    async with boot.running(config) as runtime:
+    async with open_runtime(config) as runtime:
         who = await runtime.identify(headers)
-        route = runtime.routes.find(model)
+        route = runtime.admission.routes.find(model)
         why = ""
         try:
             runtime.admission.check_right(who, runtime.admission.tier_of(who), route)

@@ -103,10 +103,11 @@ def _follow(events: Iterable[Event], writer: Writer, step: dict[str, Any]) -> No
 
 
 def _reader(kind: str, call: Call) -> Any:
-    from headgate.providers.finding import module_of
+    from headgate.providers.kinds import kind_of
+    from headgate.testing import ScriptedWire
 
-    module = module_of(kind)
-    provider = module.connect(module.Options(), None)
+    found = kind_of(kind)
+    provider = found.connect(found.options(), ScriptedWire())
     if not hasattr(provider, "reader"):
         raise click.ClickException(f"the provider {kind} reads no recorded bytes")
     return provider.reader(call)
