@@ -97,18 +97,16 @@ def revoke(config_path: Path | None, key: str) -> None:
 @keys.command(epilog=example("keys rotate key_0123456789abcdef --grace 1h"))
 @config_option
 @click.argument("key")
-@click.option(
-    "--grace", type=Seconds(), default=0.0, help="How long the old text works beside the new.  [default: not at all]"
-)
+@click.option("--grace", type=Seconds(), help="How long the old text works beside the new.  [default: not at all]")
 @json_option
-def rotate(config_path: Path | None, key: str, grace: float, as_json: bool) -> None:
+def rotate(config_path: Path | None, key: str, grace: float | None, as_json: bool) -> None:
     """Give a key a new text and show it, this once. KEY is its id or the beginning of its text."""
     from headgate.config import load
     from headgate.stores.keys import KeyStore
 
     with database(load(config_path)) as opened:
         store = KeyStore(opened)
-        text, record = store.rotate(_id(store, key), grace)
+        text, record = store.rotate(_id(store, key), grace or 0.0)
     _show(text, record, as_json)
 
 

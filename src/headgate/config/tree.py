@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_validator
 
-from headgate.config.problems import validated
+from headgate.config.problems import Problem, problem, validated
 from headgate.config.sections import (
     BUILT_IN_TIERS,
     Access,
@@ -28,7 +28,7 @@ from headgate.config.sections import (
     Tier,
     UsdPerMillion,
 )
-from headgate.config.source import SECRET_NAME, Source
+from headgate.config.source import SECRET_NAME, Keys, Source
 from headgate.config.values import Secret
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -114,6 +114,10 @@ class Config(Section):
         if not system_prompt.startswith("file:"):
             return None
         return self.base_dir / system_prompt.removeprefix("file:")
+
+    def problem(self, keys: Keys, what: str) -> Problem:
+        """A problem with a key, at the place where it was written."""
+        return problem(self._source, keys, what)
 
     def options(self, name: str, model: type[Options]) -> Options:
         """The settings of `[providers.NAME]`, without `kind`, as that provider declares them. Raises ConfigError."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 import headgate.providers
+from headgate.config import Config, ConfigError, Problem
 from headgate.core.seams import Provider, Wire
 from headgate.providers import openai
 from headgate.providers._http import Options
@@ -44,6 +46,32 @@ def kinds() -> dict[str, Kind]:
         if hasattr(module, "connect"):
             named[name] = _kind(name, module)
     return named
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name. Raises LookupError, which names the nearest one there is."""
+    known = kinds()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise LookupError(f'there is no provider of the kind "{name}"; {hint}')
+    return known[name]
+
+
+def options_of(config: Config) -> dict[str, Options]:
+    """The settings of every `[providers.NAME]`, as its kind declares them. Raises ConfigError with all problems."""
+    options: dict[str, Options] = {}
+    problems: list[Problem] = []
+    for name, table in config.providers.items():
+        try:
+            options[name] = config.options(name, kind_of(str(table["kind"])).options)
+        except LookupError as error:
+            problems.append(config.problem(("providers", name, "kind"), f"is wrong: {error}"))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return options
 
 
 def _kind(name: str, module: Any) -> Kind:
