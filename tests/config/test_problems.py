@@ -7,6 +7,10 @@ import pytest
 from headgate.config import ConfigError, load
 from headgate.config.source import lines_of
 
+SAY = "write an amount, a slash and a time, as in"
+FORMS = '"20/minute", "5/10s", "1000/hour" or "200_000/day" (second, minute, hour, day, week, month)'
+SPEND_FORMS = '"0.50/day" or "200/month", in US dollars (second, minute, hour, day, week, month)'
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -51,9 +55,15 @@ def told(text: str, env=None, overrides=None) -> list[str]:
             "[models.a]\ntargets = ['a/b']\n[models.a.timeout]\nidle = 0",
             '4: models.a.timeout.idle must be a duration such as "30 s", "500 ms" or "1 h"',
         ),
-        ("[tiers.free]\nrequests = 'lots'", '2: tiers.free.requests[0] must look like "60/minute"'),
-        ("[tiers.free]\nrequests = '1.5/minute'", "2: tiers.free.requests[0] must count in whole numbers"),
-        ("[tiers.free]\nspend_usd = '1/fortnight'", '2: tiers.free.spend_usd[0] must look like "60/minute"'),
+        ("[tiers.free]\nrequests = 'lots'", f"2: tiers.free.requests 'lots' is no limit; {SAY} {FORMS}"),
+        (
+            "[tiers.free]\ntokens = ['9/day', '1.5/minute']",
+            f'2: tiers.free.tokens "1.5" is no whole number; write {FORMS}',
+        ),
+        (
+            "[tiers.free]\nspend_usd = '1/fortnight'",
+            f"2: tiers.free.spend_usd '1/fortnight' is no limit; {SAY} {SPEND_FORMS}",
+        ),
         ("[limits]\nconcurrent = 0", "2: limits.concurrent must be at least 1, not 0"),
         ("[knowledge]\nindex = 'x'", "2: knowledge.index is not a known key; there are none here"),
         ("[routing]\ndefault = 'a'", '2: routing.default names no model of this file: "a"'),

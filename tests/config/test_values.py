@@ -1,10 +1,8 @@
-"""Durations, sizes and rules are read from what people write."""
-
-from decimal import Decimal
+"""Durations and sizes are read from what people write."""
 
 import pytest
 
-from headgate.config import Secret, duration, rate, size
+from headgate.config import Secret, duration, size
 
 
 @pytest.mark.parametrize(
@@ -34,30 +32,6 @@ def test_a_size_is_bytes(text, number):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ValueError, match="must be a size"):
         size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "amount", "window"),
-    [
-        ("20/minute", 20, 60),
-        ("200_000/day", 200_000, 86_400),
-        ("1/s", 1, 1),
-        ("5/10 s", 5, 10),
-        ("0.50/month", Decimal("0.5"), 2_592_000),
-        ("3 / hour", 3, 3600),
-        ("3/hours", 3, 3600),
-    ],
-)
-def test_a_rule_is_an_amount_in_a_window(text, amount, window):
-    assert rate(text) == (amount, window)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "20", "/minute", "20/", "x/minute", "-1/minute", "nan/minute", "inf/day", "1/0 s", "20/60"]
-)
-def test_what_is_no_rule_is_refused(text):
-    with pytest.raises(ValueError, match="must look like"):
-        rate(text)
 
 
 def test_a_secret_is_text_that_does_not_show():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headgate.core.events import Begin, Done, Extra, Reply, Text, Thinking, ToolArgs, ToolCall, Usage
 from headgate.core.faults import ContextTooLong, Fault, UpstreamBroken, UpstreamBusy, UpstreamDown
-from headgate.dialects.gemini_answer import AnswerReader, StreamReader
+from headgate.dialects.gemini_answer import AnswerReader, StreamReader, count_of
 
 SEARCH = {"executableCode": {"language": "PYTHON", "code": "print(1)"}}
 RAN = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1\n"}}
@@ -360,3 +360,12 @@ def test_no_json_crashes_a_reader(value):
             read(value)
         except Fault:
             continue
+
+
+def test_a_count_of_tokens():
+    assert count_of({"totalTokens": 31, "promptTokensDetails": []}) == 31
+    for nonsense in ({}, {"totalTokens": "31"}):
+        with pytest.raises(UpstreamBroken):
+            count_of(nonsense)
+    with pytest.raises(UpstreamBusy):
+        count_of({"error": {"code": 503, "status": "UNAVAILABLE", "message": "The model is overloaded."}})

@@ -17,7 +17,7 @@ from headgate.core.call import (
     ToolChoice,
 )
 from headgate.core.faults import InvalidField, Unsupported
-from headgate.dialects.gemini import request
+from headgate.dialects.gemini import count_request, request
 
 FLASH = "gemini-2.5-flash"
 PRO = "gemini-2.5-pro"
@@ -25,6 +25,10 @@ THREE = "gemini-3-flash-preview"
 
 HELLO = Message("user", (TextPart("hello"),))
 WEATHER = Tool("weather", "Tells the weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
+
+
+def system(text):
+    return Message("system", (TextPart(text),))
 
 
 def user(*parts):
@@ -60,14 +64,14 @@ def test_a_plain_question_is_nothing_but_contents():
 
 
 def test_system_messages_become_the_system_instruction_wherever_they_stand():
-    body = ask(Message("system", (TextPart("Be brief."),)), HELLO, Message("system", (TextPart("Be kind."),)))
+    body = ask(system("Be brief."), HELLO, system("Be kind."))
     assert body["systemInstruction"] == {"parts": [{"text": "Be brief.\n\nBe kind."}]}
     assert body["contents"] == [{"role": "user", "parts": [{"text": "hello"}]}]
 
 
 def test_a_prompt_of_system_messages_alone_is_unsupported():
     with pytest.raises(Unsupported, match="only a system message"):
-        ask(Message("system", (TextPart("Be brief."),)))
+        ask(system("Be brief."))
 
 
 def test_turns_keep_their_order_and_their_parts():
@@ -107,12 +111,7 @@ def test_media_travel_inline_or_by_address():
 
 @pytest.mark.parametrize(
     "part",
-    [
-        MediaPart("image", url="http://example.org/a.png"),
-        MediaPart("image", url="file:///etc/passwd"),
-        MediaPart("file", file_id="file-123"),
-        MediaPart("file"),
-    ],
+    [MediaPart("image", url="http://a.example/b.png"), MediaPart("file", file_id="file-123"), MediaPart("file")],
 )
 def test_media_that_gemini_cannot_reach_are_unsupported(part):
     with pytest.raises(Unsupported, match="base64 data or as an https URL"):
@@ -132,22 +131,18 @@ def test_tool_calls_and_their_results_go_by_id_and_name():
         result("c2", "noon"),
         user(TextPart("and?")),
     )
+    calls = [
+        {"text": "Let me see."},
+        {"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}},
+        {"functionCall": {"id": "c2", "name": "time", "args": {}}},
+    ]
+    results = [
+        {"functionResponse": {"id": "c1", "name": "weather", "response": {"degrees": 3}}},
+        {"functionResponse": {"id": "c2", "name": "time", "response": {"result": "noon"}}},
+    ]
     assert said[1:] == [
-        {
-            "role": "model",
-            "parts": [
-                {"text": "Let me see."},
-                {"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}},
-                {"functionCall": {"id": "c2", "name": "time", "args": {}}},
-            ],
-        },
-        {
-            "role": "user",
-            "parts": [
-                {"functionResponse": {"id": "c1", "name": "weather", "response": {"degrees": 3}}},
-                {"functionResponse": {"id": "c2", "name": "time", "response": {"result": "noon"}}},
-            ],
-        },
+        {"role": "model", "parts": calls},
+        {"role": "user", "parts": results},
         {"role": "user", "parts": [{"text": "and?"}]},
     ]
 
@@ -284,7 +279,7 @@ def test_parameters_have_googles_names():
 
 
 def test_what_was_not_said_is_not_sent():
-    assert config(n=1, logprobs=False, top_logprobs=3, stop=()) is None
+    assert config(n=1, logprobs=False, top_logprobs=3) is None
 
 
 @pytest.mark.parametrize("seed", [2**31, 2**63 - 1, -(2**31) - 1])
@@ -395,3 +390,10 @@ def test_googles_own_fields_cannot_undo_what_admission_counted_on(name):
 def test_google_must_be_an_object():
     with pytest.raises(InvalidField, match="google must be an object"):
         ask(extra={"google": "yes"})
+
+
+def test_counting_takes_all_that_asking_sends():
+    prompt = Prompt(messages=(HELLO,), tools=(WEATHER,), max_tokens=5)
+    assert count_request(prompt, FLASH) == {
+        "generateContentRequest": {"model": f"models/{FLASH}", **request(prompt, FLASH)}
+    }

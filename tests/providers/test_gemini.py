@@ -113,6 +113,7 @@ def test_without_a_key_none_is_sent():
 
 
 def test_the_well_known_settings():
-    assert Options.env == ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    assert Options.found({"GOOGLE_API_KEY": "b", "GEMINI_API_KEY": "a"}) == {"api_key": "a"}
+    assert Options.found({"GOOGLE_API_KEY": "b"}) == {"api_key": "b"}
     assert Options.default_model == "gemini-2.5-flash"
     assert Options().base_url == "https://generativelanguage.googleapis.com/v1beta"

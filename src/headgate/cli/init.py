@@ -36,4 +36,4 @@ def init(directory: Path) -> None:
         click.echo(f"  cd {directory}")
     click.echo("  cp .env.example .env     # and put your provider's key in it")
     click.echo("  headgate check           # is everything in order?")
-    click.echo("  headgate serve           # then: curl localhost:8000/chat -d '{\"message\": \"Hello\"}'")
+    click.echo('  headgate serve           # then: curl localhost:8000/chat -d \'{"message": "Hello"}\'')

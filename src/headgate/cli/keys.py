@@ -19,13 +19,17 @@ def keys() -> None:
     """Create, list, rotate and revoke API keys."""
 
 
-@keys.command(epilog=example("keys create --user ada --tier pro --expires 90d --model 'assistant' --limit requests=5/minute"))
+@keys.command(
+    epilog=example("keys create --user ada --tier pro --expires 90d --model 'assistant' --limit requests=5/minute")
+)
 @config_option
 @click.option("--user", default="", help="Who owns it; all keys of a user share that user's limits and data.")
 @click.option("--tier", default="standard", show_default=True, help="What it may do: a tier of the configuration.")
 @click.option("--name", default="", help="A note for yourself.")
 @click.option("--expires", type=Seconds(), help="How long it is good: 12h, 90d.  [default: for ever]")
-@click.option("--model", "models", multiple=True, help="A model it may use, or a pattern; again for more.  [default: the tier's]")
+@click.option(
+    "--model", "models", multiple=True, help="A model it may use, or a pattern; again for more.  [default: the tier's]"
+)
 @click.option("--limit", "limits", multiple=True, metavar="KIND=RULE", help="A limit of its own; again for more.")
 @click.option("--scope", "scopes", multiple=True, help="A scope; again for more.")
 @json_option
@@ -93,7 +97,9 @@ def revoke(config_path: Path | None, key: str) -> None:
 @keys.command(epilog=example("keys rotate key_0123456789abcdef --grace 1h"))
 @config_option
 @click.argument("key")
-@click.option("--grace", type=Seconds(), default=0.0, help="How long the old text works beside the new.  [default: not at all]")
+@click.option(
+    "--grace", type=Seconds(), default=0.0, help="How long the old text works beside the new.  [default: not at all]"
+)
 @json_option
 def rotate(config_path: Path | None, key: str, grace: float, as_json: bool) -> None:
     """Give a key a new text and show it, this once. KEY is its id or the beginning of its text."""
@@ -112,7 +118,9 @@ def _id(store: Any, key: str) -> str:
         return key
     found = store.list(prefix=key)
     if len(found) != 1:
-        raise click.ClickException(f"{len(found)} keys begin with {key[:11]}: name one by its id (`headgate keys list`)")
+        raise click.ClickException(
+            f"{len(found)} keys begin with {key[:11]}: name one by its id (`headgate keys list`)"
+        )
     return str(found[0].id)
 
 

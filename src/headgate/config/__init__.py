@@ -4,7 +4,7 @@ from headgate.config.load import load
 from headgate.config.problems import ConfigError, Problem, dotted
 from headgate.config.sections import Jwt, Limits, Model, Server, Tier, Timeout, UsdPerMillion
 from headgate.config.tree import Config
-from headgate.config.values import Rate, Secret, duration, rate, size, text_of
+from headgate.config.values import Secret, duration, size, text_of
 
 __all__ = [
     "Config",
@@ -13,7 +13,6 @@ __all__ = [
     "Limits",
     "Model",
     "Problem",
-    "Rate",
     "Secret",
     "Server",
     "Tier",
@@ -22,7 +21,6 @@ __all__ = [
     "dotted",
     "duration",
     "load",
-    "rate",
     "size",
     "text_of",
 ]

@@ -1,7 +1,6 @@
 """What a value may look like: durations, sizes, rules and secrets, read from what people write.
 
-Durations become seconds, sizes become bytes. A rule ("60/minute") keeps its words, which callers are shown, once
-`rate` has found them sound.
+Durations become seconds, sizes become bytes. A rule ("60/minute") keeps its words, once it is found sound.
 """
 
 from __future__ import annotations
@@ -9,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from headgate.core.limit import parse_rule
 
 _SECONDS = {
     "ms": 0.001, "millisecond": 0.001, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60,
@@ -30,26 +30,6 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'********'"
-
-
-class Rate(NamedTuple):
-    """So much (`amount`) in any span of `window` seconds."""
-
-    amount: Decimal
-    window: float
-
-
-def rate(text: str) -> Rate:
-    """Read a rule: "20/minute", "200_000/day", "0.50/month", "5/10 s". A month is 30 days. Raises ValueError."""
-    amount, slash, window = text.partition("/")
-    try:
-        number = Decimal(amount.strip())
-        span = _unit(_SECONDS, window.strip()) or duration(window.strip() if window.strip()[-1:].isalpha() else None)
-    except (InvalidOperation, ValueError):
-        number, span = Decimal("NaN"), 0
-    if not slash or not number.is_finite() or number < 0:
-        raise ValueError('must look like "60/minute"')
-    return Rate(number, float(span))
 
 
 def duration(value: object) -> float:
@@ -70,14 +50,10 @@ def _quantity(value: object, units: Mapping[str, float], bare: str, words: str) 
         if match is None:
             raise ValueError(words)
         number, unit = float(match[1]), match[2].lower() or bare
-    factor = _unit(units, unit)
+    factor = units.get(unit) or units.get(unit.removesuffix("s"))
     if factor is None or not 0 < number < float("inf"):
         raise ValueError(words)
     return number * factor
-
-
-def _unit(units: Mapping[str, float], word: str) -> float | None:
-    return units.get(word) or units.get(word.removesuffix("s"))
 
 
 def _rules(value: object) -> object:
@@ -87,15 +63,15 @@ def _rules(value: object) -> object:
     return value
 
 
-def _is_rate(text: str) -> str:
-    rate(text)
-    return text
+def _sound(kind: str) -> AfterValidator:
+    """Whether each rule can be read; it stays in the operator's words."""
 
+    def check(rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            parse_rule(kind, rule)
+        return rules
 
-def _is_whole_rate(text: str) -> str:
-    if rate(text).amount % 1:
-        raise ValueError("must count in whole numbers")
-    return text
+    return AfterValidator(check)
 
 
 def _words(value: object) -> object:
@@ -122,15 +98,7 @@ class Says:
 Duration = Annotated[float, BeforeValidator(duration), Says("duration")]
 Size = Annotated[int, BeforeValidator(size), Says("size")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_words), Says("list of text")]
-Rules = Annotated[
-    tuple[Annotated[str, AfterValidator(_is_whole_rate)], ...],
-    BeforeValidator(_rules),
-    Says("rules"),
-]
-MoneyRules = Annotated[
-    tuple[Annotated[str, AfterValidator(_is_rate)], ...],
-    BeforeValidator(_rules),
-    Says("rules, in US dollars"),
-]
+Rules = Annotated[tuple[str, ...], BeforeValidator(_rules), _sound("requests"), Says("rules")]
+MoneyRules = Annotated[tuple[str, ...], BeforeValidator(_rules), _sound("spend_usd"), Says("rules, in US dollars")]
 Count = Annotated[int | None, BeforeValidator(_count), Says("whole number")]
 Hidden = Annotated[SecretStr | None, Says("secret")]

@@ -10,12 +10,8 @@ from msgspec import Struct
 from headgate.core.call import Call, Clocks
 from headgate.core.entry import Entry
 from headgate.core.events import Event
-<<<<<<< HEAD
-from headgate.core.limit import Level, Want
-=======
-from headgate.core.faults import Fault
 from headgate.core.key import KeyRecord
->>>>>>> access
+from headgate.core.limit import Level, Want
 from headgate.core.principal import Principal
 
 Events = AsyncGenerator[Event, None]

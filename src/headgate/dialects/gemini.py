@@ -96,6 +96,16 @@ def request(prompt: Prompt, model: str) -> dict[str, Any]:
     return body
 
 
+def count_request(prompt: Prompt, model: str) -> dict[str, Any]:
+    """The body of countTokens, for all that `request` would send (https://ai.google.dev/api/tokens)."""
+    return {"generateContentRequest": {"model": resource(model)} | request(prompt, model)}
+
+
+def resource(model: str) -> str:
+    """The model's resource name: `models/gemini-2.5-flash`; tuned models bring their collection."""
+    return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+
+
 def _refuse(prompt: Prompt) -> None:
     for name in _CANNOT:
         if prompt.extra.get(name):

@@ -72,6 +72,16 @@ class AnswerReader(WholeReader):
         return [*answer.take(data), *answer.ends()]
 
 
+def count_of(data: dict[str, Any]) -> int:
+    """The tokens that countTokens counted. Raises the fault that the body reports, or UpstreamBroken."""
+    if "error" in data:
+        raise fault_in_band(data)
+    count = data.get("totalTokens")
+    if type(count) is not int:
+        raise UpstreamBroken("Gemini counted tokens in an unknown shape")
+    return count
+
+
 class _Answer:
     """What has been said so far."""
 

@@ -21,6 +21,12 @@ from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
 
 
+UNBOUNDED_ANSWER = 4096
+"""Tokens reserved for the answer to a caller who names no bound."""
+
+_ADMIN = Tier(system_prompt="replace")
+
+
 class Admission:
     """Decides whether a call may go on, and writes down those that may not."""
 
@@ -45,15 +51,16 @@ class Admission:
         entry = entry_of(who, call)
         try:
             route = self.routes.find(call.model)
-            self.check_right(who, route)
-            wants = self.rules.wants(who, route.name, call.address)
+            tier = self.tier_of(who)
+            self.check_right(who, tier, route)
+            wants = self.rules.wants(who, route.name, call.address, *worst_case(call))
             grant = await self.limiter.reserve(wants)
             if isinstance(grant, Refusal):
                 raise refused(grant)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, self._tier(who).system_prompt, grant, self._ledger, self._prices)
+        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self._prices)
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""
@@ -63,19 +70,32 @@ class Admission:
         self._ledger.post(entry)
         await self._ledger.written(entry)
 
-    def check_right(self, who: Principal, route: Route) -> None:
+    def check_right(self, who: Principal, tier: Tier, route: Route) -> None:
         """Raise Forbidden where the tier or the key does not allow the model."""
-        patterns = self._tier(who).models
-        if patterns is None and who.kind == "anonymous":
-            patterns = (self.routes.default,)
-        if not (allowed(patterns, route.name) and allowed(who.models, route.name)):
+        if not self.may_use(who, tier, route.name):
             raise Forbidden(f"the tier {who.tier} may not use the model {route.name}", field="model")
 
-    def _tier(self, who: Principal) -> Tier:
+    def may_use(self, who: Principal, tier: Tier, model: str) -> bool:
+        """Whether the tier and the key allow the model; anonymous callers get the default one unless told otherwise."""
+        patterns = tier.models
+        if patterns is None and who.kind == "anonymous":
+            patterns = (self.routes.default,)
+        return allowed(patterns, model) and allowed(who.models, model)
+
+    def tier_of(self, who: Principal) -> Tier:
+        """What the caller's tier may do; the admin may do everything. Raises Forbidden for an unknown tier."""
+        if who.is_admin:
+            return _ADMIN
         tier = self.tiers.get(who.tier)
         if tier is None:
             raise Forbidden(f"the tier {who.tier[:100]!r} is not configured here")
         return tier
+
+
+def worst_case(call: Call) -> tuple[int, int]:
+    """The most that a call may use: tokens, and money in nano-USD (not bounded yet: 0)."""
+    tokens_in = len(call.body)  # a token has at least one byte
+    return tokens_in + (call.max_tokens or UNBOUNDED_ANSWER) * call.n, 0
 
 
 def entry_of(who: Principal | None, call: Call) -> Entry:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
+from typing import Any
 
-from headgate.core.call import Call
+from headgate.core.call import Call, Prompt
 from headgate.core.events import Open, Receipt, Reply
 from headgate.core.faults import Fault
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
-from headgate.engine.admission import Admission
+from headgate.engine.admission import Admission, entry_of
 from headgate.engine.hold import Hold, status_of
 from headgate.engine.ledger import Ledger
 from headgate.engine.routing import first_to_speak
@@ -30,10 +31,12 @@ class Gate:
         """The events of an answer: `Open` first, `Receipt` last, once the ledger row is safe. Raises Faults."""
         hold = await self.admission.admit(who, call)
         try:
-            async for event in self._speak(hold, call):
-                yield event
+            async with aclosing(self._speak(hold, call)) as events:
+                async for event in events:
+                    yield event
             await self.ledger.written(hold.close("ok"))
         except Fault as fault:
+            fault.recorded = True
             spoke = hold.entry.first_ms is not None
             await self.ledger.written(hold.close(status_of(fault, spoke=spoke), fault, len(call.body)))
             raise
@@ -60,3 +63,12 @@ class Gate:
             async for event in events:
                 reply.add(event)
         return reply
+
+    async def refuse(self, who: Principal | None, surface: str, request_id: str, address: str, fault: Fault) -> None:
+        """Write down a request that never became a call: nobody's credential, a body that is none."""
+        call = Call(model="", understand=_nothing, surface=surface, id=request_id, address=address)
+        await self.admission.refuse(entry_of(who, call), fault)
+
+
+def _nothing(_: dict[str, Any]) -> Prompt:
+    return Prompt(messages=())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from headgate.core.call import System
 from headgate.core.entry import Entry
-from headgate.core.events import Begin, Done, Event, Text, Thinking, ToolArgs, Usage, Verbatim
+from headgate.core.events import Done, Event, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, ServerFault
 from headgate.core.seams import Grant
 from headgate.engine.ledger import Ledger
@@ -18,18 +19,35 @@ TOKEN = 4  # bytes of English text a token, for answers whose provider did not c
 class Hold:
     """One admitted call: its route, its ledger entry in the making, and the amounts reserved for it."""
 
-    __slots__ = ("_bytes", "_closed", "_done", "_grant", "_ledger", "_prices", "_start", "entry", "route", "spoken")
+    __slots__ = (
+        "_bytes",
+        "_closed",
+        "_counted",
+        "_grant",
+        "_ledger",
+        "_prices",
+        "_start",
+        "entry",
+        "levels",
+        "route",
+        "spoken",
+        "system",
+    )
 
-    def __init__(self, entry: Entry, route: Route, grant: Grant | None, ledger: Ledger, prices: Prices) -> None:
+    def __init__(
+        self, entry: Entry, route: Route, system: System | None, grant: Grant, ledger: Ledger, prices: Prices
+    ) -> None:
         self.entry = entry
         self.route = route
+        self.system = system
+        self.levels = grant.levels
         self.spoken = Spoken()
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
         self._start = time.monotonic()
         self._bytes = 0
-        self._done = False
+        self._counted = False
         self._closed = False
 
     def note(self, event: Event) -> None:
@@ -48,11 +66,9 @@ class Hold:
             entry.tokens_in, entry.tokens_out = event.tokens_in, event.tokens_out
             entry.cached, entry.cache_write, entry.reasoning = event.cached, event.cache_write, event.reasoning
             entry.estimated = event.estimated
-            self._done = True
+            self._counted = True
         elif isinstance(event, Done):
             entry.finish = event.raw or event.reason
-        elif isinstance(event, Begin):
-            pass
 
     def close(self, status: str, fault: Fault | None = None, prompt_bytes: int = 0) -> Entry:
         """End the call: settle what it used and post its entry. Only the first close counts."""
@@ -61,7 +77,7 @@ class Hold:
             return entry
         self._closed = True
         spoke = entry.first_ms is not None
-        if spoke and not self._done:
+        if spoke and not self._counted:
             entry.tokens_in, entry.tokens_out = prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
             entry.estimated = True
         entry.status = status
@@ -73,8 +89,7 @@ class Hold:
             if spoke:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
-        if self._grant is not None:
-            self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
+        self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
         self._ledger.post(entry)
         return entry
 

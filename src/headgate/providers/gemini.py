@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import msgspec
 
 from headgate.core.call import Call
 from headgate.core.seams import Ask, Provider, Reader, Wire
-from headgate.dialects.gemini import request
+from headgate.dialects.gemini import request, resource
 from headgate.dialects.gemini_answer import AnswerReader, StreamReader
 from headgate.providers import _http
 
@@ -17,7 +18,7 @@ from headgate.providers import _http
 class Options(_http.Options):
     """Settings of a provider of kind `gemini`."""
 
-    env: ClassVar[tuple[str, ...]] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    env: ClassVar[Mapping[str, str]] = {"GEMINI_API_KEY": "api_key", "GOOGLE_API_KEY": "api_key"}
     default_model: ClassVar[str] = "gemini-2.5-flash"
 
     base_url: str = "https://generativelanguage.googleapis.com/v1beta"
@@ -49,8 +50,6 @@ def connect(options: Options, wire: Wire) -> Provider:
 
 
 def _path(model: str) -> str:
-    """The model as a resource; tuned models bring their collection. No name can leave its place in the path."""
-    collection, slash, name = model.partition("/")
-    if slash and collection in {"models", "tunedModels"}:
-        return f"/{collection}/{quote(name, safe='')}"
-    return f"/models/{quote(model, safe='')}"
+    """Where the model is. No name can leave its place in the path."""
+    collection, _, name = resource(model).partition("/")
+    return f"/{collection}/{quote(name, safe='')}"

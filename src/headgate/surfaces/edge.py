@@ -96,7 +96,7 @@ class Edge:
                 await self._answer(endpoint, who, call, response)
         except Fault as fault:
             if not response.started:
-                await self._refuse(endpoint, who, fault, response)
+                await self._refuse(endpoint, who, scope, fault, response)
         except HungUp:
             return
         except asyncio.CancelledError:
@@ -107,10 +107,13 @@ class Edge:
             if not response.started:
                 await response.fault(InternalError(_BUG), endpoint.surface)
 
-    async def _refuse(self, endpoint: Endpoint, who: Principal | None, fault: Fault, response: Response) -> None:
+    async def _refuse(
+        self, endpoint: Endpoint, who: Principal | None, scope: Scope, fault: Fault, response: Response
+    ) -> None:
         """Answer a fault that came before the status; one that no gate has written down is written down here."""
         if not fault.recorded:
-            await self._runtime.gate.refuse(who, endpoint.name, response.request_id, fault)
+            gate, address = self._runtime.gate, self._runtime.address(scope.get("client"), scope["headers"])
+            await gate.refuse(who, endpoint.name, response.request_id, address, fault)
         await response.fault(fault, endpoint.surface)
 
     async def _answer(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
