@@ -23,7 +23,11 @@ KINDS = {
 
 _SHORT = {"s": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day"}
 _PHRASES = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day", 604_800: "a week", 2_592_000: "a month"}
-_RATE = re.compile(r"\s*([0-9][0-9_]{0,19}(?:\.[0-9]{1,9})?)\s*/\s*([0-9]{0,6})\s*([a-z]+?)s?\s*", re.ASCII)
+_RATE = re.compile(
+    r"\s*([0-9][0-9_]{0,19}(?:\.[0-9]{1,9})?)\s*/\s*([0-9]{0,6})\s*"
+    r"(?:(second|minute|hour|day|week|month)s?|(s|m|min|h|d))\s*",
+    re.ASCII,
+)
 _FORMS = '"20/minute", "5/10s", "1000/hour" or "200_000/day" (second, minute, hour, day, week, month)'
 _SPEND_FORMS = '"0.50/day" or "200/month", in US dollars (second, minute, hour, day, week, month)'
 # Structured fields carry integers of at most 15 digits (RFC 9651, 3.3.1); money is told there in millionths.
@@ -80,10 +84,9 @@ def parse_rule(kind: str, text: str | int) -> Rule:
         return Rule("concurrent", _whole(text))
     forms = _SPEND_FORMS if kind == "spend_usd" else _FORMS
     found = _RATE.fullmatch(text.lower()) if isinstance(text, str) else None
-    unit = SECONDS.get(_SHORT.get(found[3], found[3])) if found else None
-    if not found or not unit:
+    if not found:
         raise ValueError(f"{text!r} is no limit; write an amount, a slash and a time, as in {forms}")
-    window = float(int(found[2] or 1) * unit)
+    window = float(int(found[2] or 1) * SECONDS[found[3] or _SHORT[found[4]]])
     if not window:
         raise ValueError(f"{text!r} has no time in it; write {forms}")
     limit = nano(found[1].replace("_", "")) if kind == "spend_usd" else _count(found[1], forms)

@@ -1,8 +1,8 @@
 """`RuleBook`: which limits a call is under: its tier's, its key's own, its model's and the whole service's.
 
 A tier's rules count for each tenant, so all keys of one user share them; all anonymous callers share theirs. A key's
-own rules count for the key, a model's and the service's for everybody. A rule per address counts each IPv4 address
-and each IPv6 /64. A limit never delays a call: it is let in or refused at once.
+own rules count for the key, a model's and the service's for everybody. A rule per address counts, within its owner,
+each IPv4 address and each IPv6 /64. A limit never delays a call: it is let in or refused at once.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ PLAIN = 80
 
 
 class _Owner(Struct, frozen=True):
-    """Whose rules: `key` begins their counters' names and `who`, which a caller may have chosen, ends them.
-
-    So no caller can choose a name that falls together with another's.
-    """
+    """Whose rules: `key` begins the names of their counters, `who` ends those of rules that are not per address."""
 
     rules: tuple[Rule, ...]
     key: str
@@ -99,7 +96,7 @@ class RuleBook:
         who = "" if principal.kind == "anonymous" else tenant
         own = parse_rules(_grouped(principal.limits))
         yield _Owner(self._tiers.get(tier, ()), f"tier|{tier}", who, f"tier {tier}")
-        yield _Owner(own, "key" if key_id else "caller", key_id or tenant, "this key")
+        yield _Owner(own, f"key|{key_id or tenant}", "", "this key")
         yield _Owner(self._models.get(model, ()), f"model|{model}", "", f"model {model}", shared=True)
         yield _Owner(self._service, "service", "", "the service", shared=True)
 
