@@ -4,10 +4,10 @@ import json
 from itertools import pairwise
 
 import pytest
-from anthropic_samples import ANSWER, CITATION, EVENTS, FOUND, SEARCH, fold, frames, meaning, read, sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects._anthropic_samples import ANSWER, CITATION, EVENTS, FOUND, SEARCH, fold, frames, meaning, read, sse
 from headgate.core.events import Begin, Done, Extra, Text, Thinking, ToolArgs, ToolCall, Usage, Verbatim
 from headgate.core.faults import UpstreamBroken, UpstreamBusy
 from headgate.dialects.anthropic_messages_reader import (

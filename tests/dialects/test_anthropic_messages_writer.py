@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import anthropic
 import pytest
-from anthropic_samples import ANSWER, EVENTS, USAGE, fold, frames, lint, meaning, read, receipt, sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects._anthropic_samples import ANSWER, EVENTS, USAGE, fold, frames, lint, meaning, read, receipt, sse
 from headgate.core.call import Call
 from headgate.core.events import Begin, Done, Extra, Reply, Text, Thinking, ToolArgs, ToolCall, Usage
 from headgate.core.faults import UpstreamBroken

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from anthropic_samples import fold, read, receipt
 
+from dialects._anthropic_samples import fold, read, receipt
 from headgate.core.faults import Fault
 from headgate.dialects.anthropic_messages import parse, parse_count
 from headgate.dialects.anthropic_messages_reader import (
