@@ -82,6 +82,12 @@ def result(rounds: Sequence[Round], targets: Sequence[str], about: Mapping[str, 
     return {"about": dict(about), "ratios_to_nginx": ratios, "rounds": [dict(figures) for figures in rounds]}
 
 
+def with_spread(found: Ratio, rounds: int) -> str:
+    """The median, and in brackets from where to where."""
+    spread = f" ({number(found.low)} to {number(found.high)})" if rounds > 1 else ""
+    return number(found.median) + spread
+
+
 def table(rounds: Sequence[Round], targets: Sequence[str], *, show_raw: bool, markdown: bool) -> str:
     """A row a metric, a column a target; each cell is the median ratio and, in brackets, its spread."""
     header = [f"times {YARDSTICK}" if YARDSTICK in rounds[0] else "", *targets]
@@ -90,12 +96,10 @@ def table(rounds: Sequence[Round], targets: Sequence[str], *, show_raw: bool, ma
         row = [metric.title]
         for name in targets:
             found, figure = ratio(rounds, name, metric.key), raw(rounds, name, metric.key)
-            cell = "-" if found is None else "1" if name == YARDSTICK else number(found.median)
-            if found and name != YARDSTICK and len(calm(rounds)) > 1:
-                cell += f" ({number(found.low)} to {number(found.high)})"
+            parts = [] if found is None else ["1" if name == YARDSTICK else with_spread(found, len(calm(rounds)))]
             if show_raw and figure is not None:
-                cell += f" · {number(figure)} {metric.unit}"
-            row.append(cell)
+                parts.append(f"{number(figure)} {metric.unit}")
+            row.append(" · ".join(parts) or "-")
         rows.append(row)
     return as_markdown(rows) if markdown else as_text(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,9 @@ from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
-from headgate.engine.routing import Routes
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
+from headgate.stores.prompts import PromptTable
 from headgate.telemetry.metrics import Metrics
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -33,13 +34,15 @@ class Runtime:
     database: Database
     identify: Callable[[RawHeaders], Awaitable[Principal]]
     address: Callable[[Any, RawHeaders], str]
-    routes: Routes
     admission: Admission
     gate: Gate
     ledger: Ledger
     entries: LedgerTable
     keys: KeyStore
     ring: KeyRing
+    prompts: PromptTable
     metrics: Metrics
+    started: float = field(default_factory=time.time)
+    reload: Callable[[], Awaitable[list[str]]]
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     draining: bool = False

@@ -12,6 +12,7 @@ async with ScriptedUpstream([stream_head(), chunk(frame), 0.1, Upset.RESET]) as 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -163,7 +164,8 @@ class _Session(asyncio.Protocol):
         self._player = asyncio.get_running_loop().create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
+        with contextlib.suppress(httptools.HttpParserError):  # what is not HTTP gets no answer, a greeting at most
+            self._parser.feed_data(data)
 
     def eof_received(self) -> None:
         self._gone()

@@ -200,7 +200,6 @@ def test_the_admin_key_makes_an_admin():
 @pytest.mark.parametrize(
     ("api_keys", "admin_key", "words"),
     [
-        
         (":ada:pro", "", "entry 1 of api_keys has no key"),
         ("some-secret-012345:a:b:c", "", "entry 1 of api_keys is not"),
         ("some secret 012345", "", "entry 1 of api_keys has characters"),

@@ -35,15 +35,24 @@ class KeyRing:
         source: KeySource | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._configured = {each: (principal, float("inf")) for each, principal in configured.items()}
-        self._fixed = frozenset(principal.key_id for principal in configured.values())
-        self._keys = dict(self._configured)
+        self._configured: dict[bytes, tuple[Principal, float]] = {}
+        self._fixed: frozenset[str] = frozenset()
+        self._keys: dict[bytes, tuple[Principal, float]] = {}
         self._digests: dict[str, list[bytes]] = {}
         self._version = 0
         self._source = source
         self._clock = clock
         self._lock = threading.Lock()
         self.checked = time.monotonic()
+        self.configure(configured)
+
+    def configure(self, configured: Mapping[bytes, Principal]) -> None:
+        """Put other configured keys in the place of those there were; the source's stay."""
+        with self._lock:
+            stored = {each: found for each, found in self._keys.items() if each not in self._configured}
+            self._configured = {each: (principal, float("inf")) for each, principal in configured.items()}
+            self._fixed = frozenset(principal.key_id for principal in configured.values())
+            self._keys = {**stored, **self._configured}
 
     def find(self, digest: bytes) -> Principal | None:
         """The principal of a key's digest, or None where no such key is valid now."""

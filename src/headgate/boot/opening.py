@@ -14,7 +14,7 @@ from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.models import Source, routes_of, sources_of
-from headgate.boot.reload import watch
+from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
 from headgate.core.principal import Principal
@@ -85,6 +85,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             ring=ring,
             prompts=prompts,
             metrics=metrics,
+            reload=lambda: take_over(runtime, sources),
         )
         runtime.checks = checks_of(runtime)
         stack.push_async_callback(close_wires, sources)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headgate.boot import opening
 from headgate.boot.models import Source, routes_of, sources_of
-from headgate.config import Config, ConfigError, load
+from headgate.config import ConfigError, load
 from headgate.runtime import Runtime
 
 EVERY = 0.5
@@ -76,5 +76,3 @@ def _stamps(files: Iterable[Path]) -> list[tuple[str, float, int]]:
         except OSError:
             stamps.append((str(path), 0.0, 0))
     return stamps
-
-

@@ -87,7 +87,9 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
         lines.append("  note           no provider is configured: the built-in echo repeats what it is told;")
         lines.append("                 set GEMINI_API_KEY, OPENAI_API_KEY or another provider's variable")
     lines.append(f"  callers        {', '.join(_callers(config))}")
-    lines.append(f"  data           {config.store.url}" if "@" not in config.store.url else "  data           (database)")
+    lines.append(
+        f"  data           {config.store.url}" if "@" not in config.store.url else "  data           (database)"
+    )
     lines.append(f"  configuration  {config.path or 'none (defaults and environment)'}")
     if not server.fast():
         lines.append("  warning        uvloop or httptools is missing: every request costs about 3.5 times the CPU")

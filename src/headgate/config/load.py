@@ -44,6 +44,7 @@ def load(
     _resolve(data, environ, source, problems)
     config = _validate(data, source, problems)
     config._environ = environ  # noqa: SLF001 -- made here, complete only now
+    config._overrides = dict(overrides or {})  # noqa: SLF001 -- likewise
     return config
 
 

@@ -61,6 +61,7 @@ class Config(Section):
 
     _source: Source = PrivateAttr(default_factory=Source)
     _environ: dict[str, str] = PrivateAttr(default_factory=dict)
+    _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @field_validator("providers")
     @classmethod
@@ -89,6 +90,11 @@ class Config(Section):
     def environ(self) -> Mapping[str, str]:
         """The environment, with what `.env` adds to it."""
         return self._environ
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        """The flags it was loaded with."""
+        return self._overrides
 
     @property
     def files(self) -> tuple[Path, ...]:

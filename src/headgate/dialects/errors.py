@@ -102,7 +102,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Complaint(Struct, frozen=True):
-    """An upstream's error: its `words` are codes and types, lower-cased; `retry_after` is in seconds."""
+    """An upstream's error: its `words` are codes and types, lower-cased; `retry_after` is in seconds.
+
+    `status` is the HTTP status that it claims or that its words mean, where it came without one.
+    """
 
     message: str = ""
     words: frozenset[str] = frozenset()
@@ -124,18 +127,15 @@ def complaint(value: Any) -> Complaint:
     marks = [found.get(name) for found in (error, value) for name in ("code", "type", "status", "error_type")]
     details = [entry for entry in _list(error.get("details")) if isinstance(entry, dict)]
     marks += [entry.get("reason") for entry in details]
-    return Complaint(
-        message,
-        frozenset(mark.lower() for mark in marks if isinstance(mark, str)),
-        next((status for status in map(_as_status, marks) if status), None),
-        _pause(details, value, message),
-    )
+    words = frozenset(mark.lower() for mark in marks if isinstance(mark, str))
+    claimed = next((status for status in map(_as_status, marks) if status), None)
+    return Complaint(message, words, claimed or _status_of(words), _pause(details, value, message))
 
 
 def fault_in_band(value: Any, status: int | None = None) -> Fault:
     """The fault for an error that came inside a 200 or in the middle of a stream, as `complaint` reads it."""
     said = complaint(value)
-    return fault_for(said, status or said.status or _status_of(said.words))
+    return fault_for(said, status or said.status or 500)
 
 
 def fault_for(said: Complaint, status: int) -> Fault:
@@ -197,15 +197,14 @@ def _words(said: Complaint, otherwise: str) -> str:
     return redact(said.message) or otherwise
 
 
-def _status_of(words: frozenset[str]) -> int:
-    """The status that the most telling of these words means; an error without one is the upstream's failure."""
+def _status_of(words: frozenset[str]) -> int | None:
+    """The status that the most telling of these words means; nearly every error is also an `invalid_request_error`."""
     if words & _QUOTA_WORDS:
         return 402
     if words & _CONTEXT_WORDS:
         return 400
     found = [_STATUS_OF_WORD[word] for word in words if word in _STATUS_OF_WORD]
-    telling = [status for status in found if status not in (400, 500)]
-    return (telling or found or [500])[0]
+    return max(found, key=lambda status: status not in (400, 500), default=None)
 
 
 def _as_status(mark: object) -> int | None:

@@ -16,10 +16,10 @@ from headgate.core.principal import Principal, allowed
 from headgate.core.seams import Limiter, Refusal
 from headgate.engine.hold import Hold, status_of
 from headgate.engine.ledger import Ledger, new_id
-from headgate.engine.limits import RuleBook, refused
+from headgate.engine.levels import fault_of
+from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
-
 
 UNBOUNDED_ANSWER = 4096
 """Tokens reserved for the answer to a caller who names no bound."""
@@ -56,7 +56,7 @@ class Admission:
             wants = self.rules.wants(who, route.name, call.address, *worst_case(call))
             grant = await self.limiter.reserve(wants)
             if isinstance(grant, Refusal):
-                raise refused(grant)
+                raise fault_of(grant)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise

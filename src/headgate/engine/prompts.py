@@ -41,7 +41,8 @@ class Fresh:
             if seen != self._seen:
                 self._text, self._seen = self._read(), seen
         except Exception as error:  # noqa: BLE001 - a prompt that cannot be read must not stop the service
-            log.warning("the system prompt %s cannot be read; the last one stays", self._name, extra={"reason": str(error)})
+            said = "the system prompt %s cannot be read; the last one stays"
+            log.warning(said, self._name, extra={"reason": str(error)})
 
 
 def from_file(path: Path) -> Fresh:

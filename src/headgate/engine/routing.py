@@ -94,6 +94,11 @@ class Routes:
             self._direct[route.name] = route
         return route
 
+    def public(self) -> list[str]:
+        """The names to show: the configured ones, and the default where it is asked for directly."""
+        names = list(self.named)
+        return names if not self.default or self.default in names else [self.default, *names]
+
     def all(self) -> Sequence[Route]:
         """Every route in use: the named ones, then those asked for directly."""
         return [*self.named.values(), *self._direct.values()]

@@ -16,14 +16,7 @@ import httptools
 
 from headgate.core.call import Clocks
 from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamFault, UpstreamTimeout
-
-HEAD_LIMIT = 16 * 1024
-BODY_LIMIT = 64 * 1024 * 1024
-HEADERS_LIMIT = 200
-INFORMATIONAL_LIMIT = 20
-BUFFER_LIMIT = 64 * 1024
-REST_SECONDS = 30.0
-ERROR_SECONDS = 5.0
+from headgate.providers._bounds import Bounds
 
 _JOIN_LIMIT = 64 * 1024
 _TOO_SLOW = {
@@ -40,9 +33,10 @@ class Connection(asyncio.Protocol):
     `lost` is called once, when the socket is gone.
     """
 
-    def __init__(self, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, bounds: Bounds, lost: Callable[[Connection], None]) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
+        self._bounds = bounds
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
@@ -124,8 +118,8 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._resume()
         self._size += len(chunk)
-        if self._size > BODY_LIMIT:
-            raise UpstreamBroken(f"the upstream sent an answer of more than {BODY_LIMIT} bytes")
+        if self._size > self._bounds.body:
+            raise UpstreamBroken(f"the upstream sent an answer of more than {self._bounds.body} bytes")
         return chunk
 
     def rest(self) -> bool:
@@ -134,7 +128,7 @@ class Connection(asyncio.Protocol):
         if fit:
             self._rests = True
             self._since = monotonic()
-            self._watch(self._since + REST_SECONDS)
+            self._watch(self._since + self._bounds.rest)
             if self._paused:
                 self._resume()
         return fit
@@ -170,8 +164,8 @@ class Connection(asyncio.Protocol):
             self._wake()
         else:
             self._bare += len(data)
-            if self._bare > HEAD_LIMIT:
-                self._fail(UpstreamBroken(f"the upstream sent a head of more than {HEAD_LIMIT} bytes"))
+            if self._bare > self._bounds.head:
+                self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone: the end of a body that has no other, else a fault."""
@@ -198,8 +192,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep one header; a trailer only counts."""
         self._head_size += len(name) + len(value) + 4
-        if self._head_size > HEAD_LIMIT or len(self.headers) >= HEADERS_LIMIT:
-            self._fail(UpstreamBroken(f"the upstream sent a head of more than {HEAD_LIMIT} bytes"))
+        if self._head_size > self._bounds.head or len(self.headers) >= self._bounds.headers:
+            self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
             raise _Nonsense
         if not self.status:
             self.headers[name.lower()] = value
@@ -210,7 +204,7 @@ class Connection(asyncio.Protocol):
         headers = self.headers
         if status < 200:
             self._informational += 1
-            if self._informational > INFORMATIONAL_LIMIT or status == 101:
+            if self._informational > self._bounds.informational or status == 101:
                 self._fail(UpstreamBroken(f"the upstream answered {status} and not the request"))
                 raise _Nonsense
             headers.clear()
@@ -222,7 +216,7 @@ class Connection(asyncio.Protocol):
         self._until_close = coding is None and b"content-length" not in headers
         self.status = status
         if status >= 300:
-            self._ends = min(self._ends, monotonic() + ERROR_SECONDS)
+            self._ends = min(self._ends, monotonic() + self._bounds.error_seconds)
             self._watch(self._ends)
 
     def on_message_complete(self) -> None:
@@ -241,7 +235,7 @@ class Connection(asyncio.Protocol):
             self._speaking = True
             self._watch(self._since + self._clocks.idle)
         self._waiting += size
-        if self._waiting >= BUFFER_LIMIT and not self._paused and not self._closed:
+        if self._waiting >= self._bounds.buffer and not self._paused and not self._closed:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -252,7 +246,7 @@ class Connection(asyncio.Protocol):
         if not self._closed:
             self._transport.resume_reading()
             self._since = monotonic()
-            self._watch(self._since + (REST_SECONDS if self._rests else self._clocks.idle))
+            self._watch(self._since + (self._bounds.rest if self._rests else self._clocks.idle))
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -287,7 +281,7 @@ class Connection(asyncio.Protocol):
     def _due(self) -> tuple[float, str]:
         """When the next clock runs out, and which."""
         if self._rests:
-            return self._since + REST_SECONDS, "rest"
+            return self._since + self._bounds.rest, "rest"
         if self._done:
             return inf, ""
         if self._paused:

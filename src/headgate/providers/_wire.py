@@ -14,22 +14,16 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from urllib.parse import urlsplit
 
-import msgspec
-
 from headgate.core.call import Clocks
-from headgate.core.faults import Fault, UpstreamBroken, UpstreamDown, UpstreamFault, UpstreamRejected, UpstreamTimeout
-from headgate.core.seams import Answered, Ask, Chunks
+from headgate.core.faults import UpstreamDown, UpstreamRejected, UpstreamTimeout
+from headgate.core.seams import Ask, Chunks
+from headgate.providers._bounds import BOUNDS, Bounds
 from headgate.providers._connection import Connection
 from headgate.providers._inflate import Inflate
 from headgate.providers._pool import Pool
-
-CONNECTIONS = 1024
-ERROR_LIMIT = 64 * 1024
+from headgate.providers._refusals import fits, refusal
 
 _HEADS_LIMIT = 256
-_STREAMS = frozenset(
-    {"text/event-stream", "application/x-ndjson", "application/stream+json", "application/vnd.amazon.eventstream"}
-)
 _PATH = re.compile(r"/[\x21-\x7e]*")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -39,7 +33,7 @@ class HttpWire:
     """A `Wire` to `base_url`, such as `https://api.openai.com/v1`; a path in it stands before every Ask's own.
 
     `headers` go with every request, an Ask's of the same name win. `tls` replaces the system's certificate
-    authorities. `connections` bounds the sockets; callers beyond it wait in line, within their deadline.
+    authorities. Callers beyond the bound on connections wait in line, within their deadline.
     Raises ValueError for an address or a header that cannot be sent.
     """
 
@@ -49,7 +43,7 @@ class HttpWire:
         *,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
-        connections: int = CONNECTIONS,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         url = urlsplit(base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
@@ -59,6 +53,7 @@ class HttpWire:
         self._port = url.port or (443 if self._secure else 80)
         self._prefix = url.path.rstrip("/")
         self._tls = tls
+        self._bounds = bounds
         self._headers = {
             "host": url.netloc,
             "user-agent": "headgate",
@@ -67,7 +62,7 @@ class HttpWire:
             "content-type": "application/json",
         } | {name.lower(): value for name, value in (headers or {}).items()}
         self._heads: dict[tuple[str, str, tuple[tuple[str, str], ...]], bytes] = {}
-        self._pool = Pool(self._dial, connections)
+        self._pool = Pool(self._dial, bounds.connections)
         self._head(Ask(path="/", body=b""))
 
     async def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
@@ -81,10 +76,10 @@ class HttpWire:
                 connection.send(b"%b%d\r\n\r\n" % (head, len(ask.body)), ask.body, clocks, ends, end)
                 await connection.answered()
                 headers = connection.headers
-                if not 200 <= connection.status < 300 or not _fits(headers.get(b"content-type", b""), ask.stream):
-                    raise await _misfit(connection, ask.stream)
+                if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
+                    raise await refusal(connection, ask.stream, self._bounds)
                 coding = headers.get(b"content-encoding", b"identity")
-                inflate = None if coding == b"identity" else Inflate(coding.decode("latin-1").strip().lower())
+                inflate = None if coding == b"identity" else Inflate(coding, self._bounds)
                 while chunk := await connection.read():
                     if inflate is None:
                         yield chunk
@@ -125,7 +120,7 @@ class HttpWire:
         if self._secure:
             context = self._tls or await asyncio.to_thread(system_tls)
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(lost),
+            lambda: Connection(self._bounds, lost),
             self._host,
             self._port,
             ssl=context,
@@ -157,66 +152,6 @@ def system_tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def _media_type(content_type: bytes) -> str:
-    return content_type.partition(b";")[0].strip().lower().decode("latin-1")
-
-
-def _fits(content_type: bytes, stream: bool) -> bool:
-    """Whether this type is what was asked for."""
-    kind = _media_type(content_type)
-    return kind in _STREAMS if stream else not kind or _is_json(kind)
-
-
-def _is_json(kind: str) -> bool:
-    return kind in ("application/json", "text/json") or kind.endswith("+json")
-
-
-async def _misfit(connection: Connection, stream: bool) -> Answered | UpstreamFault:
-    """What to raise for an answer with another status or type than was asked for."""
-    body = await _bounded(connection)
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in connection.headers.items()}
-    if not 200 <= connection.status < 300:
-        return Answered(connection.status, headers, body)
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    status = _error_status(body) if stream and _is_json(kind) else None
-    if status is not None:
-        return Answered(status, headers, body)
-    wanted = "a stream" if stream else "JSON"
-    return UpstreamBroken(f"the upstream answered with {kind[:80] or 'no content type'}, not {wanted}")
-
-
-async def _bounded(connection: Connection) -> bytes:
-    """The first ERROR_LIMIT bytes of an error's body; what cannot be read of it is left out."""
-    parts, size = [], 0
-    try:
-        coding = connection.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
-        inflate = None if coding == "identity" else Inflate(coding)
-        while size < ERROR_LIMIT and (chunk := await connection.read()):
-            for piece in inflate.feed(chunk) if inflate else (chunk,):
-                parts.append(piece)
-                size += len(piece)
-                if size >= ERROR_LIMIT:
-                    break
-    except Fault:
-        pass
-    return b"".join(parts)[:ERROR_LIMIT]
-
-
-def _error_status(body: bytes) -> int | None:
-    """The status that an error inside a 200 claims, 502 if it claims none; None if this is no error."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(value, dict) or not value.get("error"):
-        return None
-    error = value["error"]
-    code = error.get("code") if isinstance(error, dict) else None
-    if isinstance(code, str) and code.isdecimal():
-        code = int(code)
-    return code if isinstance(code, int) and 400 <= code <= 599 else 502
 
 
 def _reason(error: OSError) -> str:

@@ -22,7 +22,7 @@ from headgate.core.faults import Fault, InternalError, InvalidField, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
-from headgate.engine.limits import rate_headers
+from headgate.engine.levels import rate_headers
 from headgate.runtime import Runtime
 from headgate.surfaces.faults import Headers, Surface, body_of, headers_of, status_of
 
@@ -281,7 +281,7 @@ def id_of(headers: list[tuple[bytes, bytes]]) -> str:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body, at most `limit` bytes. Raises TooLarge, having taken in a little more so that the answer arrives."""
+    """The whole body. Raises TooLarge past `limit` bytes, having taken in some more so that the answer arrives."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise HungUp

@@ -54,8 +54,8 @@ async def on_http(request: Request, error: Exception) -> Response:
         response = respond(request, fault, 405)
         response.headers.update(error.headers or {})
         return response
-    fault = _KINDS.get(error.status_code, InvalidField)(str(error.detail))
-    return respond(request, fault, error.status_code)
+    kind = _KINDS.get(error.status_code, InvalidField)
+    return respond(request, kind(str(error.detail)), error.status_code)
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from headgate.core import faults
 from headgate.core.faults import Fault
-from headgate.engine.limits import rate_headers
+from headgate.engine.levels import rate_headers
 
 Surface = Literal["simple", "openai", "anthropic"]
 Headers = list[tuple[bytes, bytes]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from headgate import __version__
+from headgate.runtime import Runtime
 from headgate.surfaces.depends import Running, admin_of
 
 router = APIRouter(tags=["operations"])
@@ -41,6 +43,25 @@ async def metrics(request: Request, runtime: Running) -> Response:
     if not runtime.config.telemetry.public_metrics:
         await admin_of(request)
     if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse(await runtime.summary())
-    runtime.observe()
+        return JSONResponse(await cost_summary(runtime))
+    for route in runtime.admission.routes.all():
+        for target in route.targets:
+            runtime.metrics.tripped.labels(target.name).set(target.breaker.tripped)
     return Response(runtime.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def cost_summary(runtime: Runtime) -> dict[str, Any]:
+    """What all calls came to since the ledger began, and by model."""
+    await runtime.ledger.flush()
+    everything = await asyncio.to_thread(runtime.entries.totals, "all")
+    models = await asyncio.to_thread(runtime.entries.totals, "model")
+    return {
+        "requests": sum(total.requests for total in everything),
+        "tokens_in": sum(total.tokens_in for total in everything),
+        "tokens_out": sum(total.tokens_out for total in everything),
+        "cost_usd": sum(total.cost_usd for total in everything),
+        "unpriced": sum(total.unpriced for total in everything),
+        "errors": sum(total.errors for total in everything),
+        "refused": sum(total.refused for total in everything),
+        "models": {total.name: {"requests": total.requests, "cost_usd": total.cost_usd} for total in models},
+    }

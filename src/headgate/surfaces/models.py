@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/v1/models", tags=["openai"])
 @router.get("", summary="List the models")
 async def models(who: Caller, runtime: Running) -> dict[str, Any]:
     """The public models that the caller may use; `provider/model` may be asked for too, where the tier allows it."""
-    found = [_model(runtime, name) for name in runtime.routes.public() if _may(who, runtime, name)]
+    found = [_model(runtime, name) for name in runtime.admission.routes.public() if _may(who, runtime, name)]
     first, last = (found[0]["id"], found[-1]["id"]) if found else (None, None)
     return {"object": "list", "data": found, "has_more": False, "first_id": first, "last_id": last}
 
@@ -25,7 +26,7 @@ async def models(who: Caller, runtime: Running) -> dict[str, Any]:
 @router.get("/{model:path}", summary="Describe a model")
 async def model(model: str, who: Caller, runtime: Running) -> dict[str, Any]:
     """One model, by its public name or as `provider/model`."""
-    name = runtime.routes.find(model).name
+    name = runtime.admission.routes.find(model).name
     if not _may(who, runtime, name):
         raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
     return _model(runtime, name)
@@ -38,7 +39,7 @@ def _may(who: Principal, runtime: Runtime, name: str) -> bool:
 
 def _model(runtime: Runtime, name: str) -> dict[str, Any]:
     since = int(runtime.started)
-    target = runtime.routes.find(name).targets[0]
+    target = runtime.admission.routes.find(name).targets[0]
     return {
         "id": name,
         "object": "model",
@@ -46,5 +47,5 @@ def _model(runtime: Runtime, name: str) -> dict[str, Any]:
         "owned_by": target.provider_name,
         "type": "model",
         "display_name": name,
-        "created_at": runtime.started_at,
+        "created_at": datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z"),
     }

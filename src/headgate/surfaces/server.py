@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
@@ -144,13 +145,18 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+def fast() -> bool:
+    """Whether the quick event loop and parser are there; without them a request costs several times the CPU."""
+    return find_spec("uvloop") is not None and find_spec("httptools") is not None
+
+
 def serve(
     app: Any, listener: socket.socket, *, drain: float, head: float, body: float, on_stop: Callable[[], None]
 ) -> None:
     """Serve the application on a bound socket until SIGTERM or SIGINT; blocks. Times are in seconds."""
     config = uvicorn.Config(
         app,
-        loop="uvloop",
+        loop="uvloop" if fast() else "asyncio",
         http=Connection,
         ws="none",
         lifespan="on",

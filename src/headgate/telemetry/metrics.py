@@ -22,7 +22,9 @@ class Metrics:
         )
         self.tokens = Counter("headgate_tokens", "Tokens used.", (*labels, "kind"), registry=self.registry)
         self.cost = Counter("headgate_cost_usd", "Cost in US dollars.", labels, registry=self.registry)
-        self.unpriced = Counter("headgate_unpriced_calls", "Calls whose price is unknown.", labels, registry=self.registry)
+        self.unpriced = Counter(
+            "headgate_unpriced_calls", "Calls whose price is unknown.", labels, registry=self.registry
+        )
         self.retries = Counter("headgate_retries", "Attempts after the first.", labels, registry=self.registry)
         self.first = Histogram(
             "headgate_first_event_seconds", "Time to the first event.", labels, buckets=SECONDS, registry=self.registry
@@ -30,7 +32,9 @@ class Metrics:
         self.total = Histogram(
             "headgate_call_seconds", "Time of a call in all.", labels, buckets=SECONDS, registry=self.registry
         )
-        self.tripped = Gauge("headgate_target_tripped", "1 while a target is spared.", ("target",), registry=self.registry)
+        self.tripped = Gauge(
+            "headgate_target_tripped", "1 while a target is spared.", ("target",), registry=self.registry
+        )
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Count finished calls."""
