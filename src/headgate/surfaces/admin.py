@@ -161,7 +161,7 @@ async def put_prompt(name: str, body: PromptBody, runtime: Running) -> dict[str,
 @router.get("/prompts", summary="List system prompts")
 async def list_prompts(runtime: Running) -> dict[str, Any]:
     """The newest version of each."""
-    return {"prompts": msgspec.to_builtins(await asyncio.to_thread(runtime.prompts.list))}
+    return {"prompts": msgspec.to_builtins(await asyncio.to_thread(runtime.prompts.all))}
 
 
 @router.post("/reload", summary="Reload the configuration")
