@@ -1,6 +1,12 @@
 """Stub."""
+
+
 class Prices:
     """Stub."""
+
     @classmethod
-    def load(cls, o): return cls()
-    def find(self, p, m): return None
+    def load(cls, o):
+        return cls()
+
+    def find(self, p, m):
+        return None

@@ -50,7 +50,7 @@ class KeyBody(BaseModel):
             said["models"] = tuple(self.models)
         if "limits" in said:
             said["limits"] = tuple(self.limits.items())
-        return cast(KeySettings, said)
+        return cast("KeySettings", said)
 
 
 class Rotation(BaseModel):
