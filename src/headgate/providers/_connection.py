@@ -40,7 +40,10 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
-        self.on_body = self._parts.append  # httptools calls the list itself: no Python frame for each piece
+        self._fields: dict[bytes, bytes] = {}
+        # httptools calls the list and the dict themselves: no Python frame for each piece and each header
+        self.on_body = self._parts.append
+        self.on_header = self._fields.__setitem__
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._exchanges = 0
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers = {}
         self._parts.clear()
+        self._fields.clear()
         self._clocks = clocks
         self._ends = ends
         self._end = end
@@ -66,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._until_close = False
         self._fault: UpstreamFault | None = None
-        self._size = self._head_size = self._bare = self._waiting = self._informational = 0
+        self._size = self._bare = self._waiting = self._informational = 0
 
     @property
     def stale(self) -> bool:
@@ -74,7 +78,10 @@ class Connection(asyncio.Protocol):
         return self._exchanges > 1 and not self._answering
 
     def send(self, head: bytes, body: bytes, clocks: Clocks, ends: float, end: str) -> None:
-        """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`."""
+        """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`.
+
+        `head` is the request's up to the number of bytes in its body, which is added.
+        """
         self._begin(clocks, ends, end)
         self._rests = False
         self._exchanges += 1
@@ -82,11 +89,12 @@ class Connection(asyncio.Protocol):
             self._fail(UpstreamDown("the upstream closed the connection"))
             return
         if len(body) <= _JOIN_LIMIT:
-            self._transport.write(head + body)
+            self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         else:
-            self._transport.write(head)
+            self._transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
             self._transport.write(body)
-        self._watch(min(self._since + clocks.first_event, ends))
+        due = self._since + clocks.first_event
+        self._watch(min(due, ends))
 
     async def answered(self) -> None:
         """Wait until the head and the first bytes of the body are there, or the whole answer.
@@ -170,6 +178,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone: the end of a body that has no other, else a fault."""
         self._closed = True
+        del self._parser  # it refers to this object
         if self._alarm is not None:
             self._alarm.cancel()
         if not self._done and not self._rests:
@@ -189,25 +198,19 @@ class Connection(asyncio.Protocol):
         if self._done:
             raise _Nonsense
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep one header; a trailer only counts."""
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > self._bounds.head or len(self.headers) >= self._bounds.headers:
+    def on_headers_complete(self) -> None:
+        """Take the status and the headers, or pass over an informational answer."""
+        status = self._parser.get_status_code()
+        headers = {name.lower(): value for name, value in self._fields.items()}
+        self._fields.clear()
+        if len(headers) > self._bounds.headers or sum(map(len, headers.values())) > self._bounds.head:
             self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
             raise _Nonsense
-        if not self.status:
-            self.headers[name.lower()] = value
-
-    def on_headers_complete(self) -> None:
-        """Take the status, or pass over an informational answer."""
-        status = self._parser.get_status_code()
-        headers = self.headers
         if status < 200:
             self._informational += 1
             if self._informational > self._bounds.informational or status == 101:
                 self._fail(UpstreamBroken(f"the upstream answered {status} and not the request"))
                 raise _Nonsense
-            headers.clear()
             return
         coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
@@ -215,6 +218,7 @@ class Connection(asyncio.Protocol):
             raise _Nonsense
         self._until_close = coding is None and b"content-length" not in headers
         self.status = status
+        self.headers = headers
         if status >= 300:
             self._ends = min(self._ends, monotonic() + self._bounds.error_seconds)
             self._watch(self._ends)

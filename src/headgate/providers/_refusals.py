@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from headgate.core.faults import Fault, UpstreamBroken
@@ -16,6 +18,7 @@ _STREAMS = frozenset(
 )
 
 
+@functools.lru_cache(maxsize=256)
 def fits(content_type: bytes, stream: bool) -> bool:
     """Whether this is the type that was asked for; a whole answer may come without one."""
     kind = _media_type(content_type)

@@ -68,12 +68,14 @@ class HttpWire:
     async def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
         """The body of a 2xx answer of the right type, one item for each read from the socket. See `Wire.chunks`."""
         head = self._heads.get((ask.method, ask.path, ask.headers)) or self._head(ask)
-        ends, end = min((monotonic() + clocks.total, "total"), (deadline, "deadline"))
+        ends, end = monotonic() + clocks.total, "total"
+        if deadline < ends:
+            ends, end = deadline, "deadline"
         retried = False
         while True:
             connection = (None if retried else self._pool.rested()) or await self._connection(clocks, ends, end)
             try:
-                connection.send(b"%b%d\r\n\r\n" % (head, len(ask.body)), ask.body, clocks, ends, end)
+                connection.send(head, ask.body, clocks, ends, end)
                 await connection.answered()
                 headers = connection.headers
                 if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
