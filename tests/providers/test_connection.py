@@ -97,6 +97,17 @@ async def test_a_reader_that_takes_its_time_is_not_the_upstreams_silence(asker):
         assert size == 40 * 65536
 
 
+async def test_what_came_before_a_clock_ran_out_is_still_handed_over(asker):
+    async with ScriptedUpstream([stream_head(), itertools.repeat(chunk(b"x" * 65536))]) as upstream:
+        async with asker.asking(upstream, stream=True, clocks=slow(total=0.1)) as chunks:
+            await anext(chunks)
+            await asyncio.sleep(0.2)
+            assert await anext(chunks)
+            with pytest.raises(UpstreamTimeout) as caught:
+                await anext(chunks)
+        assert caught.value.details == {"clock": "total"}
+
+
 async def test_an_upstream_is_held_back_while_nobody_reads(asker):
     endless = itertools.repeat(chunk(b"x" * 65536))
     async with ScriptedUpstream([stream_head(), endless]) as upstream, asker.asking(upstream, stream=True) as chunks:

@@ -30,7 +30,7 @@ _TOO_SLOW = {
 class Connection(asyncio.Protocol):
     """What is heard of the current exchange: `status` (0 until the head is there), `headers` (lower-cased), its body.
 
-    `lost` is called once, when the socket is gone.
+    `closed` says that there will be no other. `lost` is called once, when the socket is gone.
     """
 
     def __init__(self, bounds: Bounds, lost: Callable[[Connection], None]) -> None:
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._exchanges = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = inf
-        self._closed = False
+        self.closed = False
         self._paused = False
         self._rests = True
         self._begin(Clocks(), inf, "total")
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._begin(clocks, ends, end)
         self._rests = False
         self._exchanges += 1
-        if self._closed:
+        if self.closed:
             self._fail(UpstreamDown("the upstream closed the connection"))
             return
         if len(body) <= _JOIN_LIMIT:
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def rest(self) -> bool:
         """End the exchange; True if the connection is fit for another one, which must then begin before it expires."""
-        fit = self._done and self._keep and not self._closed and not self._transport.get_write_buffer_size()
+        fit = self._done and self._keep and not self.closed and not self._transport.get_write_buffer_size()
         if fit:
             self._rests = True
             self._since = monotonic()
@@ -143,7 +143,8 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Hang up at once."""
-        if not self._closed:
+        if not self.closed:
+            self.closed = True
             self._transport.abort()
 
     # what asyncio calls
@@ -177,7 +178,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone: the end of a body that has no other, else a fault."""
-        self._closed = True
+        self.closed = True
         del self._parser  # it refers to this object
         if self._alarm is not None:
             self._alarm.cancel()
@@ -239,7 +240,7 @@ class Connection(asyncio.Protocol):
             self._speaking = True
             self._watch(self._since + self._clocks.idle)
         self._waiting += size
-        if self._waiting >= self._bounds.buffer and not self._paused and not self._closed:
+        if self._waiting >= self._bounds.buffer and not self._paused and not self.closed:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -247,7 +248,7 @@ class Connection(asyncio.Protocol):
     def _resume(self) -> None:
         """Read on; the time that the reader took is not the upstream's silence."""
         self._paused = False
-        if not self._closed:
+        if not self.closed:
             self._transport.resume_reading()
             self._since = monotonic()
             self._watch(self._since + (self._bounds.rest if self._rests else self._clocks.idle))
@@ -265,7 +266,7 @@ class Connection(asyncio.Protocol):
 
     def _watch(self, due: float) -> None:
         """Make sure that the timer rings no later than `due`."""
-        if due < self._alarm_at and not self._closed:
+        if due < self._alarm_at and not self.closed:
             if self._alarm is not None:
                 self._alarm.cancel()
             self._alarm_at = due

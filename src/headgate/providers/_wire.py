@@ -9,6 +9,7 @@ import asyncio
 import functools
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -162,4 +163,6 @@ def _reason(error: OSError) -> str:
         return f"its certificate is not valid ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return "no TLS"
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
     return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else type(error).__name__
