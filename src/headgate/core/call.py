@@ -179,7 +179,8 @@ class System(Struct, frozen=True):
 class Call(Struct, kw_only=True):
     """One request for a model's answer, as it travels from the door to a provider.
 
-    `fields` is the caller's body, decoded; `body` the same as it came, bytes (empty when made in code).
+    `fields` is the caller's body, decoded; `body` the same as it came, bytes (empty when made in code); `headers` those
+    of the caller's headers that an upstream of the same dialect is to see, names in lower case.
     `max_tokens` is the most the caller will take, in tokens. `deadline` is a `time.monotonic()` second.
     """
 
@@ -189,6 +190,7 @@ class Call(Struct, kw_only=True):
     stream: bool = False
     fields: dict[str, Any] = field(default_factory=dict)
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
     n: int = 1
     usage_wanted: bool = False

@@ -6,13 +6,27 @@ choices (OpenAI's `n`), numbered by `choice` from 0. A stream that ended well ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from headgate.core.entry import Entry
+from headgate.core.limit import Level
 
 Reason = Literal["stop", "length", "tool", "filter", "pause", "error", "other"]
+
+
+class Open(Struct, frozen=True):
+    """The first event of every answer: a model speaks, so the status may go out. Nothing is retried from here on.
+
+    `model` and `provider` are the target's names; `cache` is `off`, `miss` or `hit`; `levels` are the caller's limits.
+    """
+
+    model: str
+    provider: str
+    cache: str = "off"
+    levels: Sequence[Level] = ()
 
 
 class Begin(Struct, frozen=True):
@@ -114,7 +128,7 @@ class Receipt(Struct, frozen=True):
     entry: Entry
 
 
-Event = Begin | Verbatim | Text | Thinking | Refusal | ToolCall | ToolArgs | Extra | Usage | Done | Receipt
+Event = Open | Begin | Verbatim | Text | Thinking | Refusal | ToolCall | ToolArgs | Extra | Usage | Done | Receipt
 
 
 class SaidCall(Struct):

@@ -4,7 +4,8 @@ Fault
 ├── CallerFault                 the caller can mend it
 │   ├── InvalidJson  InvalidField  TooLarge  NotFound  ContextTooLong  Unsupported
 │   ├── Unauthenticated  Forbidden
-│   └── RateLimited  BudgetExhausted
+│   └── LimitReached
+│       └── RateLimited  BudgetExhausted
 ├── UpstreamFault               the model's side
 │   ├── UpstreamRejected        our words were refused: the same words fail elsewhere too
 │   ├── UpstreamMissing         the upstream does not know the model
@@ -21,8 +22,11 @@ Fault
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, ClassVar
+
+from headgate.core.limit import Level
 
 
 class Then(Enum):
@@ -37,6 +41,7 @@ class Fault(Exception):
     """Base of all faults. `message` is for the caller: no secrets, no other caller's data.
 
     `field` names the wrong field, `retry_after` is in seconds, `details` goes into the simple surface's body.
+    `recorded` says that the ledger has it.
     """
 
     then: ClassVar[Then] = Then.STOP
@@ -50,6 +55,7 @@ class Fault(Exception):
         self.field = field
         self.retry_after = retry_after
         self.details = details
+        self.recorded = False
 
 
 class CallerFault(Fault):
@@ -106,13 +112,19 @@ class Forbidden(CallerFault):
     code = "forbidden"
 
 
-class RateLimited(CallerFault):
-    """A limit on requests or tokens is reached; `retry_after` says when it frees."""
+class LimitReached(CallerFault):
+    """A limit is reached; `retry_after` says when it frees, `levels` how each of the caller's limits stands."""
+
+    levels: Sequence[Level] = ()
+
+
+class RateLimited(LimitReached):
+    """A limit on requests, tokens or concurrency is reached."""
 
     code = "rate_limited"
 
 
-class BudgetExhausted(CallerFault):
+class BudgetExhausted(LimitReached):
     """A limit on money is reached."""
 
     code = "budget_exhausted"

@@ -10,7 +10,8 @@ from msgspec import Struct
 from headgate.core.call import Call, Clocks
 from headgate.core.entry import Entry
 from headgate.core.events import Event
-from headgate.core.faults import Fault
+from headgate.core.key import KeyRecord
+from headgate.core.limit import Level, Want
 from headgate.core.principal import Principal
 
 Events = AsyncGenerator[Event, None]
@@ -44,8 +45,8 @@ class Writer(Protocol):
         """The bytes for one event (none: empty). The Receipt, always last, closes the stream."""
         ...
 
-    def fail(self, fault: Fault) -> bytes:
-        """The in-band error after which nothing comes; never looks like an end."""
+    def fail(self, error: bytes) -> bytes:
+        """The frame for a rendered error body, after which nothing comes; it never looks like an end."""
         ...
 
 
@@ -84,39 +85,43 @@ class Wire(Protocol):
         ...
 
 
-class Want(Struct, frozen=True):
-    """A wish for `amount` out of `limit` in a sliding window of `window` seconds, counted under `key`.
+class Refusal(Struct, frozen=True):
+    """Nothing was taken. `levels` are those of all the rules; the refusing ones have a `retry_after` above 0."""
 
-    `kind`: `requests`, `tokens`, `spend` (nano-USD) or `concurrent` (no window: freed when settled).
-    `scope` says whose rule it is, in words for the caller: "tier free", "this address", "the service".
-    """
+    levels: Sequence[Level]
 
-    key: str
-    kind: str
-    amount: int
-    limit: int
-    window: float
-    scope: str = ""
+    @property
+    def worst(self) -> Level:
+        """The rule that refuses for longest."""
+        return max(self.levels, key=lambda level: level.retry_after)
 
 
-class Level(Struct, frozen=True):
-    """How a rule stands: what is left of it, seconds until all of it is free, and until the wanted amount fits."""
+class Grant(Protocol):
+    """What one `reserve` took. Settled exactly once; a grant that is lost with its process expires by itself."""
 
-    want: Want
-    left: int
-    reset_after: float
-    retry_after: float = 0.0
+    @property
+    def levels(self) -> Sequence[Level]:
+        """How the rules stand with this grant in them."""
+        ...
+
+    def settle(self, actual: Mapping[str, int]) -> None:
+        """Replace reserved amounts by actual ones (`{kind: amount}`) and free what is `concurrent`.
+
+        0 gives back, more than was reserved is counted too, and a kind that is not named stays as reserved. What was
+        used counts from the moment of reservation. A second call does nothing. Must not wait, so that no hang-up can
+        skip it.
+        """
+        ...
 
 
 class Limiter(Protocol):
-    """Counts. All wants are taken in one atomic step, or none is."""
+    """Counts in sliding windows: no window of W seconds ever holds more than its limit by what `reserve` let in.
 
-    async def reserve(self, wants: Sequence[Want]) -> tuple[bool, Sequence[Level]]:
-        """Take them all and say True, or take none and say False; with how each rule stands now."""
-        ...
+    All wants are taken in one atomic step, or none is; their keys differ. A want of 0 always fits.
+    """
 
-    def settle(self, wants: Sequence[Want], actual: Mapping[str, int]) -> None:
-        """Replace reserved amounts by actual ones (`{kind: amount}`); must not wait, so that no hang-up can skip it."""
+    async def reserve(self, wants: Sequence[Want]) -> Grant | Refusal:
+        """Take them all, or none. Raises Overloaded or Unavailable where it cannot count."""
         ...
 
     async def levels(self, wants: Sequence[Want]) -> Sequence[Level]:
@@ -128,7 +133,10 @@ class LedgerStore(Protocol):
     """Where entries are kept."""
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is."""
+        """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is.
+
+        Raises Unavailable while the store is out of reach; any other exception means that an entry is at fault.
+        """
         ...
 
 
@@ -137,6 +145,18 @@ class KeyLookup(Protocol):
 
     def find(self, digest: bytes) -> Principal | None:
         """The principal, or None where no such key is valid now. Answers from memory."""
+        ...
+
+
+class KeySource(Protocol):
+    """Where key records are kept, and where every process learns that some have changed. Used from worker threads."""
+
+    def version(self) -> int:
+        """A number that grows with every change; costs next to nothing."""
+        ...
+
+    def changed(self, since: int) -> Sequence[KeyRecord]:
+        """The records made, changed or revoked after that version; all of them after 0."""
         ...
 
 

@@ -6,7 +6,6 @@ Time is linear in the bytes, and a line or an event longer than `limit` bytes is
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -118,7 +117,6 @@ class SseReader:
             return ()
         return self.event(name, decode(data))
 
-    @abstractmethod
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Say what one decoded frame means, and set `finished` when it ends the answer."""
         raise NotImplementedError
@@ -144,7 +142,6 @@ class WholeReader:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         return self.answer(decode(body))
 
-    @abstractmethod
     def answer(self, data: dict[str, Any]) -> Iterable[Event]:
         """Say what the answer means; raises an UpstreamFault if it is an error or not an answer."""
         raise NotImplementedError

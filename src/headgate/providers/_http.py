@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.core.call import Call
 from headgate.core.faults import Fault
@@ -16,17 +17,26 @@ from headgate.providers._faults import fault_of
 class Options(BaseModel):
     """Settings of one `[providers.NAME]`; a provider's own `Options` adds to them and overrides the defaults.
 
-    `env` are the well-known variables that configure the provider without a file, the first one set wins;
-    `default_model` is asked when nobody named a model.
+    `env` are the well-known variables that configure the provider without a file, each with the setting that it
+    fills (the first one set wins); `default_model` is asked when nobody named a model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    env: ClassVar[tuple[str, ...]] = ()
+    env: ClassVar[Mapping[str, str]] = {}
     default_model: ClassVar[str] = ""
 
-    api_key: str = ""
+    api_key: str = Field("", repr=False)
     base_url: str = ""
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field({}, repr=False)
+
+    @classmethod
+    def found(cls, environ: Mapping[str, str]) -> dict[str, str]:
+        """The settings that the well-known variables make; empty where none of them is set."""
+        settings: dict[str, str] = {}
+        for variable, setting in cls.env.items():
+            if environ.get(variable):
+                settings.setdefault(setting, environ[variable])
+        return settings
 
 
 class HttpProvider:

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Everything one does in a checkout of Headgate, with nothing but Python 3.11 or newer and git.
+
+    python3 dev.py serve [OPTIONS]   start the service (makes .venv first; options as of `headgate serve`)
+    python3 dev.py test              all checks, as CI runs them: format, lint, types, floors, tests
+    python3 dev.py test ARGUMENTS    only pytest, with these arguments
+    python3 dev.py bench [OPTIONS]   measure against nginx (options as of bench/run.py)
+    python3 dev.py lock [OPTIONS]    write requirements/*.txt anew (options as of `uv pip compile`, e.g. --upgrade)
+    python3 dev.py help              this
+
+Packages come from the index that pip is configured for, each checked against the hashes in requirements/.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+CORE = ROOT / "requirements" / "core.txt"
+DEV = ROOT / "requirements" / "dev.txt"
+COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out within days
+
+CHECKS = (
+    ("format", "ruff", "format", "--check"),
+    ("lint", "ruff", "check"),
+    ("types", "mypy"),
+    ("tests", "pytest", "-n", "2"),  # tests/house has the floors, sizes, docstrings and words
+)
+
+
+def say(text: str) -> None:
+    """Print at once, so that progress is seen where output is a file."""
+    print(text, flush=True)
+
+
+def run(*command: object) -> int:
+    """Run a command in the checkout; its exit code."""
+    return subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode
+
+
+def must(*command: object) -> None:
+    """Run a command; its failure is ours."""
+    code = run(*command)
+    if code:
+        sys.exit(code)
+
+
+def digest(lock: Path) -> str:
+    """What identifies the content of a lock file, for this interpreter."""
+    return hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
+
+
+def environment(lock: Path) -> None:
+    """Make `.venv` hold what a lock file names; a second call costs nothing. The core's lock is a part of the other."""
+    stamp = VENV / "lock"
+    wanted = {digest(DEV), digest(lock)}
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() in wanted:
+        return
+    say(f"making {VENV.name} from {lock.relative_to(ROOT)}")
+    if run(sys.executable, "-m", "venv", "--clear", VENV):
+        sys.exit("no virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv")
+    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    must(*pip, "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", lock)
+    where = subprocess.check_output([PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
+    Path(where.strip(), "headgate.pth").write_text(f"{ROOT / 'src'}\n")  # the checkout itself, without a build
+    stamp.write_text(digest(lock))
+
+
+def serve(arguments: list[str]) -> int:
+    """Start the service in this process's place."""
+    environment(CORE)
+    command = [str(PYTHON), "-m", "headgate", "serve", *arguments]
+    if os.name != "nt":  # there, exec would leave the shell without the service
+        os.execv(command[0], command)
+    return run(*command)
+
+
+def test(arguments: list[str]) -> int:
+    """Run all checks, and say at the end which failed; with arguments, pytest alone."""
+    environment(DEV)
+    if arguments:
+        return run(PYTHON, "-m", "pytest", *arguments)
+    failed = []
+    for name, module, *options in CHECKS:
+        say(f"== {name}")
+        began = time.monotonic()
+        if run(PYTHON, "-m", module, *options):
+            failed.append(name)
+        say(f"== {name}: {time.monotonic() - began:.0f} s")
+    if failed:
+        say("failed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+def bench(arguments: list[str]) -> int:
+    """Measure; see bench/README.md."""
+    environment(CORE)
+    return run(PYTHON, "bench/run.py", *arguments)
+
+
+def lock(arguments: list[str]) -> int:
+    """Resolve pyproject.toml anew. An index that gives no upload dates needs `--exclude-newer` with a far date."""
+    environment(DEV)
+    compile_ = [PYTHON, "-m", "uv", "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes"]
+    compile_ += ["--no-emit-index-url", "--custom-compile-command", "python3 dev.py lock", "--quiet"]
+    if "--exclude-newer" not in arguments:
+        newest = dt.datetime.now(dt.UTC) - COOLDOWN
+        compile_ += ["--exclude-newer", newest.strftime("%Y-%m-%d")]
+    must(*compile_, *arguments, "pyproject.toml", "-o", "requirements/core.txt")
+    must(
+        *compile_,
+        *arguments,
+        "pyproject.toml",
+        "--group",
+        "dev",
+        "-c",
+        "requirements/core.txt",
+        "-o",
+        "requirements/dev.txt",
+    )
+    return 0
+
+
+def main() -> int:
+    """Find the command and run it."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets a sentence, not a traceback
+        sys.exit(f"Headgate needs Python 3.11 or newer; this is {sys.version.split()[0]}")
+    command, *arguments = sys.argv[1:] or ["help"]
+    commands = {"serve": serve, "test": test, "bench": bench, "lock": lock}
+    if command in ("help", "--help", "-h"):
+        say(__doc__)
+        return 0
+    if command not in commands:
+        sys.exit(f"no such command: {command}\n\n{__doc__}")
+    return commands[command](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

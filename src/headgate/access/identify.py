@@ -1,0 +1,89 @@
+"""`Identify`: a request's headers become a Principal.
+
+Only headers are read, never the query string. A credential that is given must be good: nobody falls back to anonymous.
+Refusals don't tell whether a key exists. Header names are lower case, as ASGI has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from headgate.access.jwt import JwtVerifier
+from headgate.core.faults import Unauthenticated
+from headgate.core.key import MARK, digest
+from headgate.core.principal import Principal
+from headgate.core.seams import KeyLookup
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+ANONYMOUS = Principal(kind="anonymous", id="anonymous", tier="anonymous")
+
+_MISSING = (
+    "No credential was given: send an API key or a token as 'Authorization: Bearer …', or a key as 'X-API-Key: …'."
+)
+_INVALID = "The credential is not valid."
+
+
+class Identify:
+    """Knows keys and tokens. `anonymous` is who comes without a credential; None refuses them."""
+
+    def __init__(
+        self, keys: KeyLookup, tokens: JwtVerifier | None = None, anonymous: Principal | None = ANONYMOUS
+    ) -> None:
+        self._keys = keys
+        self._tokens = tokens
+        self._anonymous = anonymous
+
+    def known(self, headers: Headers) -> Principal | None:
+        """The caller, where it can be told at once; None where `verify` must be awaited. Raises Unauthenticated."""
+        bearer, credential = credentials(headers)
+        if not credential:
+            if self._anonymous is None:
+                raise Unauthenticated(_MISSING)
+            return self._anonymous
+        found_by = digest(credential)
+        principal = self._keys.find(found_by)
+        if principal is not None:
+            return principal
+        if self._tokens is None or not bearer or credential.count(b".") != 2 or credential.startswith(MARK.encode()):
+            raise Unauthenticated(_INVALID)
+        return self._tokens.remembered(found_by)
+
+    async def verify(self, headers: Headers) -> Principal:
+        """The caller, whatever it takes. Raises Unauthenticated, Forbidden, Unavailable."""
+        principal = self.known(headers)
+        if principal is None:
+            if self._tokens is None:
+                raise Unauthenticated(_INVALID)
+            principal = await self._tokens.verify(credentials(headers)[1].decode("latin-1"))
+        return principal
+
+
+def credentials(headers: Headers) -> tuple[bool, bytes]:
+    """Whether the credential came as a bearer's, and its text; empty where there is none.
+
+    Raises Unauthenticated for a doubled header, two that differ, another scheme, or an empty value.
+    """
+    authorization: bytes | None = None
+    key: bytes | None = None
+    for name, value in headers:
+        if name == b"authorization":
+            if authorization is not None:
+                raise Unauthenticated("The Authorization header is there twice.")
+            authorization = value
+        elif name == b"x-api-key":
+            if key is not None:
+                raise Unauthenticated("The X-API-Key header is there twice.")
+            key = value.strip()
+            if not key:
+                raise Unauthenticated("The X-API-Key header is empty.")
+    if authorization is None:
+        return False, key or b""
+    if authorization[:7].lower() != b"bearer ":
+        raise Unauthenticated("The Authorization header is not of the form 'Bearer …'.")
+    token = authorization[7:].strip()
+    if not token:
+        raise Unauthenticated("The Authorization header is empty.")
+    if key is not None and key != token:
+        raise Unauthenticated("The Authorization and X-API-Key headers hold different credentials.")
+    return True, token

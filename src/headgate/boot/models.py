@@ -1,0 +1,146 @@
+"""Which providers there are and why, and which models they make reachable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from headgate.config import Config, ConfigError, Model, Problem
+from headgate.core.call import Clocks
+from headgate.core.seams import Provider, Wire
+from headgate.engine.breaker import Breaker
+from headgate.engine.prompts import Fresh, from_file
+from headgate.engine.routing import Route, Routes, Target
+from headgate.providers._http import Options
+from headgate.providers._wire import HttpWire
+from headgate.providers.kinds import Kind, kinds
+from headgate.stores.prompts import PromptTable
+
+PREFERRED = ("gemini", "openai", "anthropic", "mistral", "cohere", "ollama", "huggingface")
+"""Which of several providers found in the environment answers when nobody chose."""
+
+
+class Source(Struct):
+    """A provider: its settings, and why it is there, in words for the start-up text."""
+
+    name: str
+    kind: Kind
+    options: Options
+    why: str
+    provider: Provider | None = None
+    wire: Wire | None = None
+
+    def connect(self) -> Provider:
+        """The provider itself, made when first asked for; no socket is opened yet."""
+        if self.provider is None:
+            self.wire = HttpWire(self.options.base_url or "http://127.0.0.1", headers=self.options.headers)
+            self.provider = self.kind.connect(self.options, self.wire)
+        return self.provider
+
+    def same(self, other: Source | None) -> bool:
+        """Whether the other was made from the same settings, so that its connections may be kept."""
+        return other is not None and (self.kind.name, self.options) == (other.kind.name, other.options)
+
+
+def sources_of(config: Config) -> dict[str, Source]:
+    """The configured providers; and from the well-known variables, those that no file configures.
+
+    With a file that names providers, only those it refers to are looked for in the environment. Raises ConfigError.
+    """
+    known = kinds()
+    sources: dict[str, Source] = {}
+    for name, table in config.providers.items():
+        kind = known.get(table["kind"])
+        if kind is None:
+            what = f"names no kind of provider: {table['kind']!r}; known are {', '.join(sorted(known))}"
+            raise ConfigError([Problem(f"providers.{name}.kind", str(config.path or "environment"), what)])
+        sources[name] = Source(name, kind, config.options(name, kind.options), f"[providers.{name}]")
+    wanted = _named(config) if sources else set(known)
+    for name in sorted(wanted & known.keys() - sources.keys(), key=_preference):
+        found = known[name].options.found(config.environ)
+        if found:
+            variable = next(v for v in known[name].options.env if config.environ.get(v))
+            sources[name] = Source(name, known[name], known[name].options(**found), f"variable {variable}")
+    if not sources or "echo" in wanted & _named(config):
+        echo = known["echo"]
+        sources.setdefault("echo", Source("echo", echo, echo.options(), "built in: no provider is configured"))
+    return sources
+
+
+def _named(config: Config) -> set[str]:
+    """The providers that the configuration refers to."""
+    names = [target for model in config.models.values() for target in model.targets]
+    return {name.partition("/")[0] for name in [*names, config.routing.default, _chosen(config)]} - {""}
+
+
+def _chosen(config: Config) -> str:
+    return config.environ.get("LLM_PROVIDER", "")
+
+
+def _preference(name: str) -> tuple[int, str]:
+    return (PREFERRED.index(name) if name in PREFERRED else len(PREFERRED), name)
+
+
+def default_of(config: Config, sources: Mapping[str, Source]) -> str:
+    """The model of a request that names none: `[routing] default`, else the first configured one, else a provider's.
+
+    Raises ConfigError where `LLM_PROVIDER` names one that is not there.
+    """
+    if config.routing.default:
+        return config.routing.default
+    chosen = _chosen(config)
+    if config.models and not chosen:
+        return next(iter(config.models))
+    if chosen and chosen not in sources:
+        kind = kinds().get(chosen)
+        needs = f"set {' or '.join(kind.options.env)}" if kind else f"known are {', '.join(sorted(kinds()))}"
+        raise ConfigError([Problem("", "environment variable LLM_PROVIDER", f"{chosen!r} is not configured: {needs}")])
+    source = sources[chosen] if chosen else next(iter(sources.values()))
+    model = source.kind.options.default_model
+    return f"{source.name}/{model}" if model else ""
+
+
+def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTable, before: Routes | None) -> Routes:
+    """The routes; targets that were there before keep their health. Raises ConfigError."""
+    old = {target.name: target for route in before.all() for target in route.targets} if before else {}
+    named: dict[str, Route] = {}
+    for name, model in config.models.items():
+        targets: list[Target] = []
+        for text in model.targets:
+            provider, _, upstream = text.partition("/")
+            if provider not in sources:
+                raise ConfigError([_missing(config, name, provider)])
+            breaker = old[text].breaker if text in old else Breaker()
+            targets.append(Target(provider, sources[provider].connect(), upstream, breaker))
+        clocks = Clocks(model.timeout.connect, model.timeout.first_event, model.timeout.idle, model.timeout.total)
+        named[name] = Route(name, tuple(targets), clocks, prompt_of(config, name, model, prompts))
+    providers = {name: source.connect() for name, source in sources.items()}
+    return Routes(named, providers, default=default_of(config, sources), direct=config.routing.direct)
+
+
+def _missing(config: Config, model: str, provider: str) -> Problem:
+    kind = kinds().get(provider)
+    needs = f"add [providers.{provider}]"
+    if kind is not None and kind.options.env:
+        needs += f" or set {next(iter(kind.options.env))}"
+    return Problem(f"models.{model}.targets", str(config.path or "environment"), f"no provider {provider!r}: {needs}")
+
+
+def prompt_of(config: Config, name: str, model: Model, prompts: PromptTable) -> Fresh | None:
+    """The operator's system prompt: text, `file:PATH`, or `db:NAME` from the database."""
+    said = model.system_prompt
+    if not said:
+        return None
+    path = config.prompt_file(said)
+    if path is not None:
+        return from_file(path)
+    if said.startswith("db:"):
+        wanted = said.removeprefix("db:")
+
+        def read() -> str:
+            found = prompts.get(wanted)
+            return found.text if found else ""
+
+        return Fresh(f"db:{wanted}", read, read)
+    return Fresh(name, lambda: None, lambda: said)

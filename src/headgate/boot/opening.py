@@ -1,0 +1,192 @@
+"""Opening a Runtime: every part is made here, once, and closed in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from headgate.access.address import client_address, networks
+from headgate.access.identify import ANONYMOUS, Identify
+from headgate.access.jwt import Issuer, JwtVerifier
+from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.models import Source, routes_of, sources_of
+from headgate.boot.reload import take_over, watch
+from headgate.config import Config, ConfigError, Problem, text_of
+from headgate.core.entry import Entry
+from headgate.core.principal import Principal
+from headgate.engine.admission import Admission
+from headgate.engine.gate import Gate
+from headgate.engine.ledger import Ledger
+from headgate.engine.limits import RuleBook
+from headgate.engine.prices import Prices
+from headgate.runtime import RawHeaders, Runtime
+from headgate.stores.keys import KeyStore
+from headgate.stores.ledger import LedgerTable
+from headgate.stores.memory import MemoryLimiter
+from headgate.stores.opening import open_database
+from headgate.stores.prompts import PromptTable
+from headgate.telemetry.logs import log_calls
+from headgate.telemetry.metrics import Metrics
+
+log = logging.getLogger("headgate")
+
+
+class Recorded:
+    """The ledger's store, with metrics and log lines made from the same batches."""
+
+    def __init__(self, table: LedgerTable, metrics: Metrics) -> None:
+        self._table = table
+        self._metrics = metrics
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Write them down first; only what is safe is counted."""
+        self._table.write(entries)
+        self._metrics.record(entries)
+        log_calls(entries)
+
+
+@asynccontextmanager
+async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
+    """A Runtime for this configuration. Raises ConfigError, Unavailable."""
+    async with AsyncExitStack() as stack:
+        database = open_database(config.store.url, config.base_dir)
+        stack.callback(database.close)
+        await asyncio.to_thread(database.migrate)
+        metrics = Metrics()
+        entries = LedgerTable(database)
+        ledger = Ledger(Recorded(entries, metrics), database.path.parent / "outbox")
+        stack.push_async_callback(ledger.close)
+        await ledger.catch_up()
+        keys = KeyStore(database)
+        ring = KeyRing(static_keys(config), keys)
+        await asyncio.to_thread(ring.refresh)
+        prompts = PromptTable(database)
+        sources = sources_of(config)
+        routes = routes_of(config, sources, prompts, None)
+        prices = Prices.load(config.prices)
+        admission = Admission(routes, config.tiers, rules_of(config), MemoryLimiter(), ledger, prices)
+        verifier = verifier_of(config)
+        if verifier is not None:
+            stack.push_async_callback(verifier.aclose)
+        runtime = Runtime(
+            config=config,
+            database=database,
+            identify=identify_of(config, ring, verifier),
+            address=address_of(config),
+            admission=admission,
+            gate=Gate(admission, ledger),
+            ledger=ledger,
+            entries=entries,
+            keys=keys,
+            ring=ring,
+            prompts=prompts,
+            metrics=metrics,
+            reload=lambda: take_over(runtime, sources),
+        )
+        runtime.checks = checks_of(runtime)
+        stack.push_async_callback(close_wires, sources)
+        _background(stack, ring.watch())
+        _background(stack, watch(runtime, sources))
+        gc.collect()
+        gc.freeze()
+        yield runtime
+
+
+def _background(stack: AsyncExitStack, work: Any) -> None:
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(stop)
+
+
+async def close_wires(sources: dict[str, Source]) -> None:
+    """Close the connections to the providers."""
+    for source in sources.values():
+        if source.wire is not None:
+            await source.wire.aclose()
+
+
+def static_keys(config: Config) -> dict[bytes, Principal]:
+    """The keys that the configuration holds. Raises ConfigError."""
+    try:
+        return configured_keys(text_of(config.access.api_keys), text_of(config.access.admin_key))
+    except ValueError as error:
+        raise ConfigError([Problem("access.api_keys", str(config.path or "environment"), str(error))]) from None
+
+
+def rules_of(config: Config) -> RuleBook:
+    """The limits of the configuration."""
+    return RuleBook(
+        {name: tier.rules for name, tier in config.tiers.items()},
+        {name: model.limits.rules for name, model in config.models.items()},
+        config.limits.rules,
+    )
+
+
+def verifier_of(config: Config) -> JwtVerifier | None:
+    """What verifies the issuers' tokens; None where none is configured."""
+    issuers = [
+        Issuer(
+            secret=text_of(jwt.secret),
+            public_key=jwt.public_key,
+            jwks_url=jwt.jwks_url,
+            issuer=jwt.issuer,
+            audience=jwt.audience,
+            tier_claim=jwt.tier_claim,
+            tier=jwt.tier,
+            user_claim=jwt.user_claim,
+            leeway=jwt.leeway,
+        )
+        for jwt in config.access.jwt
+    ]
+    return JwtVerifier(issuers, config.tiers.keys()) if issuers else None
+
+
+def identify_of(
+    config: Config, ring: KeyRing, verifier: JwtVerifier | None
+) -> Callable[[RawHeaders], Awaitable[Principal]]:
+    """Who calls, from a request's headers; waits only for a token that was not seen before."""
+    identify = Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
+
+    async def caller(headers: RawHeaders) -> Principal:
+        return identify.known(headers) or await identify.verify(headers)
+
+    return caller
+
+
+def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:
+    """Where a request comes from; forwarded headers count only behind trusted proxies."""
+    proxies = networks(config.access.trusted_proxies)
+
+    def address(client: Any, headers: RawHeaders) -> str:
+        return client_address(client, headers, proxies)
+
+    return address
+
+
+def checks_of(runtime: Runtime) -> dict[str, Callable[[], str]]:
+    """The readiness checks. None of them costs anything, or calls a model."""
+
+    def store() -> str:
+        return "" if runtime.ledger.healthy else "the ledger's database cannot be written"
+
+    def draining() -> str:
+        return "the process is stopping" if runtime.draining else ""
+
+    def model() -> str:
+        routes = runtime.admission.routes
+        if not routes.default:
+            return "no default model is configured"
+        targets = routes.find("").targets
+        tripped = all(target.breaker.tripped for target in targets)
+        return f"every target of {routes.default} keeps failing" if tripped else ""
+
+    return {"store": store, "draining": draining, "model": model}

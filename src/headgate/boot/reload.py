@@ -1,0 +1,78 @@
+"""Taking over a changed configuration while running: all of it at once, or, if it is faulty, nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from headgate.boot import opening
+from headgate.boot.models import Source, routes_of, sources_of
+from headgate.config import ConfigError, load
+from headgate.runtime import Runtime
+
+EVERY = 0.5
+FIXED = ("server", "store", "shared", "telemetry")
+"""Sections that take effect at the next start only."""
+
+log = logging.getLogger("headgate")
+
+
+async def watch(runtime: Runtime, sources: dict[str, Source]) -> None:
+    """Look at the configuration's files twice a second, and take over what was saved."""
+    seen = _stamps(runtime.config.files)
+    while True:
+        await asyncio.sleep(EVERY)
+        now = _stamps(runtime.config.files)
+        if now != seen:
+            seen = now
+            try:
+                await take_over(runtime, sources)
+            except ConfigError as error:
+                log.error("the changed configuration is faulty, the running one stays:\n%s", error)  # noqa: TRY400
+            except OSError as error:
+                log.error("the changed configuration cannot be read, the running one stays: %s", error)  # noqa: TRY400
+
+
+async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
+    """Load the configuration again and put it in force; names the sections that wait for a restart.
+
+    Raises ConfigError, and leaves everything as it was.
+    """
+    old = runtime.config
+    new = load(old.path, overrides=old.overrides)
+    fresh = sources_of(new)
+    kept = {name: sources[name] if source.same(sources.get(name)) else source for name, source in fresh.items()}
+    routes = routes_of(new, kept, runtime.prompts, runtime.admission.routes)
+    rules = opening.rules_of(new)
+    runtime.ring.configure(opening.static_keys(new))
+    runtime.identify = opening.identify_of(new, runtime.ring, opening.verifier_of(new))
+    admission = runtime.admission
+    admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
+    runtime.config = new
+    gone = {name: source for name, source in sources.items() if kept.get(name) is not source}
+    sources.clear()
+    sources.update(kept)
+    asyncio.get_running_loop().call_later(600, _retire, gone)
+    waiting = [name for name in FIXED if getattr(old, name) != getattr(new, name)]
+    later = f"; at the next start: {', '.join(waiting)}" if waiting else ""
+    log.info("the configuration was taken over%s", later)
+    return waiting
+
+
+def _retire(gone: dict[str, Source]) -> None:
+    """Close the connections of providers that are no longer there; their last answers have ended by now."""
+    task = asyncio.ensure_future(opening.close_wires(gone))
+    task.add_done_callback(lambda done: done.exception())
+
+
+def _stamps(files: Iterable[Path]) -> list[tuple[str, float, int]]:
+    stamps = []
+    for path in files:
+        try:
+            stat = path.stat()
+            stamps.append((str(path), stat.st_mtime, stat.st_size))
+        except OSError:
+            stamps.append((str(path), 0.0, 0))
+    return stamps

@@ -1,0 +1,128 @@
+"""`headgate serve`: one process on one socket, or several that share the port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headgate.boot.app import create_app
+from headgate.boot.models import Source, default_of, sources_of
+from headgate.config import Config, ConfigError, Problem, load
+from headgate.surfaces import server
+from headgate.surfaces.app import Headgate
+from headgate.telemetry.logs import configure
+
+
+def serve(
+    config_path: Path | None, host: str | None, port: int | None, workers: int | None, reload: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigError, OSError where the address cannot be listened on."""
+    overrides = {"server.host": host, "server.port": port, "server.workers": workers}
+    config = load(config_path, overrides=overrides)
+    check_exposure(config)
+    configure(config.telemetry.log_level, config.telemetry.log_format)
+    if reload:
+        _run_again_on_change(config)
+        return
+    listener = listen(config.server.host, config.server.port)
+    sources = sources_of(config)
+    app = create_app(config)
+    click.echo(banner(config, sources, listener.getsockname()[1]), err=True)
+    server.serve(
+        app,
+        listener,
+        drain=config.server.drain,
+        head=config.server.head_timeout,
+        body=config.server.body_timeout,
+        on_stop=lambda: _stop(app),
+    )
+
+
+def _stop(app: Headgate) -> None:
+    app.runtime.draining = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises OSError with words that say what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}; try --port") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def check_exposure(config: Config) -> None:
+    """Refuse to listen beyond loopback while nobody has said who may call. Raises ConfigError."""
+    if config.server.loopback or config.access.configured:
+        return
+    what = (
+        f"{config.server.host} can be reached from other machines, and [access] does not say who may call: set "
+        "[access] api_keys, [[access.jwt]] or HEADGATE_ADMIN_KEY, or anonymous = true to serve everybody"
+    )
+    raise ConfigError([Problem("access", str(config.path or "no configuration file"), what)])
+
+
+def banner(config: Config, sources: dict[str, Source], port: int) -> str:
+    """What the start says: the address, the models and why, who may call, where data lies."""
+    host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
+    lines = [f"Headgate on http://{host}:{port}  (docs: /docs)"]
+    default = default_of(config, sources)
+    lines.append(f"  default model  {default or 'none: requests must name one'}")
+    for name, model in config.models.items():
+        lines.append(f"  model          {name} -> {', '.join(model.targets)}")
+    for source in sources.values():
+        lines.append(f"  provider       {source.name} ({source.why})")
+    if default.startswith("echo/"):
+        lines.append("  note           no provider is configured: the built-in echo repeats what it is told;")
+        lines.append("                 set GEMINI_API_KEY, OPENAI_API_KEY or another provider's variable")
+    lines.append(f"  callers        {', '.join(_callers(config))}")
+    lines.append(
+        f"  data           {config.store.url}" if "@" not in config.store.url else "  data           (database)"
+    )
+    lines.append(f"  configuration  {config.path or 'none (defaults and environment)'}")
+    if not server.fast():
+        lines.append("  warning        uvloop or httptools is missing: every request costs about 3.5 times the CPU")
+    return "\n".join(lines)
+
+
+def _callers(config: Config) -> list[str]:
+    callers = ["API keys"]
+    if config.access.jwt:
+        callers.append(f"tokens of {len(config.access.jwt)} issuer(s)")
+    if config.anonymous:
+        callers.append("anonymous (tier anonymous)")
+    if config.access.admin_key:
+        callers.append("the admin key")
+    return callers
+
+
+def _run_again_on_change(config: Config) -> None:
+    """Run the service in a child process, and start it again when a Python file of the package or the app changes."""
+    command = [sys.executable, "-m", "headgate", *[part for part in sys.argv[1:] if part != "--reload"]]
+    watched = [Path(__file__).parent.parent, config.base_dir]
+    while True:
+        seen = _newest(watched)
+        child: Any = os.spawnv(os.P_NOWAIT, sys.executable, command)
+        try:
+            while os.waitpid(child, os.WNOHANG) == (0, 0) and _newest(watched) == seen:
+                signal.sigtimedwait([], 0.5)
+        except KeyboardInterrupt:
+            os.waitpid(child, 0)
+            return
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+
+
+def _newest(folders: list[Path]) -> float:
+    return max((path.stat().st_mtime for folder in folders for path in folder.rglob("*.py")), default=0.0)

@@ -1,0 +1,291 @@
+"""OpenAI's chat completions, the upstream's side: the bytes of an answer become events.
+
+https://platform.openai.com/docs/api-reference/chat/streaming. Many servers speak this dialect with an accent; the
+accents met so far are understood here: tool calls without an index or id, content as parts, reasoning under two names,
+usage in odd places, errors inside a 200.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from headgate.core.events import (
+    Begin,
+    Done,
+    Event,
+    Extra,
+    Reason,
+    Refusal,
+    Text,
+    Thinking,
+    ToolArgs,
+    ToolCall,
+    Usage,
+    Verbatim,
+)
+from headgate.core.faults import UpstreamBroken
+from headgate.dialects.errors import fault_in_band
+from headgate.dialects.sse import SseReader, WholeReader, decode, frame
+
+REASONS: dict[str, Reason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_calls": "tool",
+    "tool_use": "tool",
+    "function_call": "tool",
+    "content_filter": "filter",
+    "sensitive": "filter",
+    "error": "error",
+}
+_EXTRAS = ("annotations", "audio", "images", "citations", "reasoning_details")
+
+
+class StreamReader(SseReader):
+    """Reads a stream of `chat.completion.chunk` objects into their full meaning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+        self._calls: dict[int, _Calls] = {}
+        self._open: set[int] = set()
+
+    def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
+        """Events of one chunk."""
+        check_chunk(name, data)
+        if not self._begun:
+            self._begun = True
+            yield Begin(text_of(data.get("id")), text_of(data.get("model")))
+        for choice in data.get("choices") or ():
+            yield from self._choice(choice)
+        usage = usage_of(data)
+        if usage is not None:
+            yield usage
+
+    def _choice(self, choice: dict[str, Any]) -> Iterator[Event]:
+        index = choice.get("index") or 0
+        self._open.add(index)
+        said = choice.get("delta") or {}
+        yield from meaning(said, choice, index, self._calls.setdefault(index, _Calls()))
+        reason = choice.get("finish_reason")
+        if reason:
+            self._open.discard(index)
+            self.finished = not self._open
+            yield done(reason, index, tools=bool(self._calls[index].seen))
+
+
+class AnswerReader(WholeReader):
+    """Reads a whole `chat.completion` object."""
+
+    def answer(self, data: dict[str, Any]) -> Iterable[Event]:
+        """Its events, as if it had been streamed."""
+        check_answer(data)
+        yield Begin(text_of(data.get("id")), text_of(data.get("model")))
+        for at, choice in enumerate(data["choices"]):
+            index = choice.get("index", at) or 0
+            calls = _Calls()
+            yield from meaning(choice.get("message") or {}, choice, index, calls)
+            yield done(choice.get("finish_reason") or "", index, tools=bool(calls.seen))
+        usage = usage_of(data)
+        if usage is not None:
+            yield usage
+
+
+class Watcher(SseReader):
+    """Passes a stream on to a caller of the same dialect: one `Verbatim` a read, then its bare meaning.
+
+    The chunk that carries only usage, and the end mark, are not passed on: the Writer makes its own after the ledger.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+        self._open: set[int] = set()
+
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Frames completed by these bytes, then what they meant."""
+        passed: list[bytes] = []
+        meant: list[Event] = []
+        try:
+            for name, data in self._frames.feed(chunk):
+                if data != b"[DONE]":
+                    self._watch(name, data, passed, meant)
+        finally:
+            if passed:
+                meant.insert(0, Verbatim(b"".join(passed), len(passed)))
+        return meant
+
+    def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
+        chunk = decode(data)
+        check_chunk(name, chunk)
+        choices = chunk.get("choices")
+        if not self._begun:
+            self._begun = True
+            meant.append(Begin(text_of(chunk.get("id")), text_of(chunk.get("model"))))
+        usage = usage_of(chunk)
+        if usage is not None:
+            meant.append(usage)
+        for choice in choices or ():
+            index = choice.get("index") or 0
+            reason = choice.get("finish_reason")
+            if reason:
+                self._open.discard(index)
+                self.finished = not self._open
+                meant.append(done(reason, index))
+            else:
+                self._open.add(index)
+        if choices or usage is None:
+            passed.append(frame(data))
+
+
+class WholeWatcher(WholeReader):
+    """Passes a whole answer on to a caller of the same dialect."""
+
+    def close(self) -> Iterable[Event]:
+        """The body untouched, then its bare meaning."""
+        body = b"".join(self._parts)
+        data = decode(body)
+        check_answer(data)
+        if any("message" not in choice for choice in data["choices"]):
+            body = _with_messages(data)
+        yield Begin(text_of(data.get("id")), text_of(data.get("model")))
+        yield Verbatim(body)
+        for at, choice in enumerate(data["choices"]):
+            yield done(choice.get("finish_reason") or "", choice.get("index", at) or 0)
+        usage = usage_of(data)
+        if usage is not None:
+            yield usage
+
+
+def _with_messages(data: dict[str, Any]) -> bytes:
+    """The answer with an empty message in each choice that has none (Azure, where a filter stopped the answer)."""
+    nothing = {"message": {"role": "assistant", "content": None}}
+    return msgspec.json.encode({**data, "choices": [{**nothing, **choice} for choice in data["choices"]]})
+
+
+class _Calls:
+    """Numbers a choice's tool calls from 0 without gaps, whatever the upstream counts."""
+
+    __slots__ = ("_ids", "_last", "_slots", "seen")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._slots: dict[Any, int] = {}
+        self._ids: dict[int, str] = {}
+        self._last = -1
+
+    def place(self, call: dict[str, Any], name: str) -> tuple[int, bool]:
+        """The number of the call that this piece belongs to, and whether it begins here."""
+        slot, id_ = call.get("index"), call.get("id") or ""
+        at = self._last if slot is None else self._slots.get(slot, -1)
+        other = bool(id_ and at >= 0 and self._ids[at] and self._ids[at] != id_)
+        fresh = at < 0 or (other and bool(name)) or (slot is None and bool(name))
+        if fresh:
+            at = self.seen
+            self.seen += 1
+            self._ids[at] = id_
+        if slot is not None:
+            self._slots[slot] = at
+        self._last = at
+        return at, fresh
+
+
+def meaning(said: dict[str, Any], choice: dict[str, Any], index: int, calls: _Calls) -> Iterator[Event]:
+    """The events of a `message` or a `delta`."""
+    thoughts = said.get("reasoning_content") or said.get("reasoning")
+    if isinstance(thoughts, str) and thoughts:
+        yield Thinking(thoughts, choice=index)
+    content = said.get("content")
+    logprobs = (choice.get("logprobs") or {}).get("content")
+    if isinstance(content, list):
+        yield from _parts(content, index)
+    elif content or logprobs:
+        yield Text(content or "", index, logprobs)
+    if said.get("refusal"):
+        yield Refusal(said["refusal"], index)
+    for call in said.get("tool_calls") or ():
+        yield from _call(call, index, calls)
+    if said.get("function_call"):
+        yield from _call({"index": "function_call", "function": said["function_call"]}, index, calls)
+    for name in _EXTRAS:
+        if said.get(name):
+            yield Extra("openai", name, said[name], index)
+
+
+def _parts(parts: list[Any], index: int) -> Iterator[Event]:
+    for part in parts:
+        match part:
+            case str() if part:
+                yield Text(part, index)
+            case {"type": "text", "text": str(text)}:
+                yield Text(text, index)
+            case {"type": "thinking", "thinking": str(text)}:
+                yield Thinking(text, choice=index)
+            case {"type": "thinking", "thinking": [*pieces]}:
+                yield Thinking("".join(text_of(piece.get("text")) for piece in pieces), choice=index)
+            case {"type": "refusal", "refusal": str(text)}:
+                yield Refusal(text, index)
+            case dict():
+                yield Extra("openai", "content", part, index)
+
+
+def _call(call: dict[str, Any], index: int, calls: _Calls) -> Iterator[Event]:
+    function = call.get("function") or call.get("custom") or {}
+    name = function.get("name") or ""
+    at, fresh = calls.place(call, name)
+    if fresh:
+        google = (call.get("extra_content") or {}).get("google") or {}
+        id_ = call.get("id") or f"call_{index}_{at}"
+        yield ToolCall(at, id_, name, index, google.get("thought_signature") or "")
+    arguments = function.get("arguments", function.get("input"))
+    if arguments:
+        yield ToolArgs(at, arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode(), index)
+
+
+def done(reason: str, index: int, *, tools: bool = False) -> Done:
+    """The end of a choice; an upstream that says `stop` after tool calls means the calls."""
+    known = REASONS.get(reason, "other")
+    return Done("tool" if tools and known == "stop" else known, index, reason)
+
+
+def usage_of(data: dict[str, Any]) -> Usage | None:
+    """The tokens that an answer or a chunk reports, wherever it keeps them."""
+    usage = data.get("usage") or (data.get("x_groq") or {}).get("usage")
+    if not isinstance(usage, dict) or usage.get("prompt_tokens") is None:
+        return None
+    tokens_in, tokens_out = usage["prompt_tokens"], usage.get("completion_tokens") or 0
+    read = usage.get("prompt_tokens_details") or {}
+    made = usage.get("completion_tokens_details") or {}
+    reasoning = made.get("reasoning_tokens") or 0
+    cached = min(tokens_in, read.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0)
+    if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
+        tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
+    return Usage(tokens_in, tokens_out, cached, reasoning=reasoning, raw=usage)
+
+
+def check_chunk(name: str, data: dict[str, Any]) -> None:
+    """Raise the fault of a chunk that is an error, or not a chunk."""
+    if data.get("error") or name == "error":
+        raise fault_in_band(data)
+    if not isinstance(data.get("choices"), list) and not data.get("usage"):
+        raise UpstreamBroken("the upstream sent a chunk without choices")
+
+
+def check_answer(data: dict[str, Any]) -> None:
+    """Raise the fault of an answer that is an error, or not an answer."""
+    if data.get("error"):
+        raise fault_in_band(data)
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices or any(not isinstance(choice, dict) for choice in choices):
+        raise UpstreamBroken("the upstream sent an answer without choices")
+
+
+def text_of(value: Any) -> str:
+    """The value if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,114 @@
+"""Admission: the right to the model, then every limit at once; a `Hold` or a Fault.
+
+A refusal is immediate: nobody is kept waiting inside a request for a limit to free.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from headgate.config import Tier
+from headgate.core.call import Call
+from headgate.core.entry import Entry
+from headgate.core.faults import Fault, Forbidden
+from headgate.core.principal import Principal, allowed
+from headgate.core.seams import Limiter, Refusal
+from headgate.engine.hold import Hold, status_of
+from headgate.engine.ledger import Ledger, new_id
+from headgate.engine.levels import fault_of
+from headgate.engine.limits import RuleBook
+from headgate.engine.prices import Prices
+from headgate.engine.routing import Route, Routes
+
+UNBOUNDED_ANSWER = 4096
+"""Tokens reserved for the answer to a caller who names no bound."""
+
+_ADMIN = Tier(system_prompt="replace")
+
+
+class Admission:
+    """Decides whether a call may go on, and writes down those that may not."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        tiers: Mapping[str, Tier],
+        rules: RuleBook,
+        limiter: Limiter,
+        ledger: Ledger,
+        prices: Prices,
+    ) -> None:
+        self.routes = routes
+        self.tiers = tiers
+        self.rules = rules
+        self.limiter = limiter
+        self._ledger = ledger
+        self._prices = prices
+
+    async def admit(self, who: Principal, call: Call) -> Hold:
+        """A Hold for the call. Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down."""
+        entry = entry_of(who, call)
+        try:
+            route = self.routes.find(call.model)
+            tier = self.tier_of(who)
+            self.check_right(who, tier, route)
+            wants = self.rules.wants(who, route.name, call.address, *worst_case(call))
+            grant = await self.limiter.reserve(wants)
+            if isinstance(grant, Refusal):
+                raise fault_of(grant)
+        except Fault as fault:
+            await self.refuse(entry, fault)
+            raise
+        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self._prices)
+
+    async def refuse(self, entry: Entry, fault: Fault) -> None:
+        """Write down a call that never reached a model."""
+        entry.status = status_of(fault, spoke=False)
+        entry.error = fault.code
+        fault.recorded = True
+        self._ledger.post(entry)
+        await self._ledger.written(entry)
+
+    def check_right(self, who: Principal, tier: Tier, route: Route) -> None:
+        """Raise Forbidden where the tier or the key does not allow the model."""
+        if not self.may_use(who, tier, route.name):
+            raise Forbidden(f"the tier {who.tier} may not use the model {route.name}", field="model")
+
+    def may_use(self, who: Principal, tier: Tier, model: str) -> bool:
+        """Whether the tier and the key allow the model; anonymous callers get the default one unless told otherwise."""
+        patterns = tier.models
+        if patterns is None and who.kind == "anonymous":
+            patterns = (self.routes.default,)
+        return allowed(patterns, model) and allowed(who.models, model)
+
+    def tier_of(self, who: Principal) -> Tier:
+        """What the caller's tier may do; the admin may do everything. Raises Forbidden for an unknown tier."""
+        if who.is_admin:
+            return _ADMIN
+        tier = self.tiers.get(who.tier)
+        if tier is None:
+            raise Forbidden(f"the tier {who.tier[:100]!r} is not configured here")
+        return tier
+
+
+def worst_case(call: Call) -> tuple[int, int]:
+    """The most that a call may use: tokens, and money in nano-USD (not bounded yet: 0)."""
+    tokens_in = len(call.body)  # a token has at least one byte
+    return tokens_in + (call.max_tokens or UNBOUNDED_ANSWER) * call.n, 0
+
+
+def entry_of(who: Principal | None, call: Call) -> Entry:
+    """The beginning of a call's ledger row."""
+    entry = Entry(
+        id=new_id(),
+        at=time.time(),
+        request_id=call.id,
+        address=call.address,
+        surface=call.surface,
+        stream=call.stream,
+        model=call.model,
+    )
+    if who is not None:
+        entry.kind, entry.principal, entry.key_id, entry.tier = who.kind, who.id, who.key_id, who.tier
+    return entry

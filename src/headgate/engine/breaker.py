@@ -1,0 +1,87 @@
+"""The breaker: a target that keeps failing is passed over until a trial call succeeds. No paid probes.
+
+It counts only faults that are the target's own: a caller's mistake says nothing about the upstream's health.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from headgate.core.faults import (
+    Fault,
+    UpstreamAuth,
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamDown,
+    UpstreamQuota,
+    UpstreamTimeout,
+)
+
+BLAMED = (UpstreamAuth, UpstreamBroken, UpstreamBusy, UpstreamDown, UpstreamQuota, UpstreamTimeout)
+
+
+class Breaker:
+    """Closed while calls succeed; open for `cooldown` seconds after `failures` in a row; then one trial at a time.
+
+    The cooldown doubles with each failed trial, up to `longest` seconds.
+    """
+
+    def __init__(
+        self,
+        failures: int = 5,
+        cooldown: float = 5.0,
+        longest: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = failures
+        self._cooldown = cooldown
+        self._longest = longest
+        self._clock = clock
+        self._failures = 0
+        self._wait = cooldown
+        self._open_until: float | None = None
+        self._trial = False
+        self.last_fault: Fault | None = None
+
+    @property
+    def tripped(self) -> bool:
+        """Whether calls are passed over now, or only a trial is let through."""
+        return self._open_until is not None
+
+    def allows(self) -> bool:
+        """Whether a call may go to the target; in the half-open state the first to ask is the trial."""
+        if self._open_until is None:
+            return True
+        if self._trial or self._clock() < self._open_until:
+            return False
+        self._trial = True
+        return True
+
+    def opens_in(self) -> float:
+        """Seconds until the next trial may be made; 0 where calls may go now."""
+        return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock())
+
+    def succeeded(self) -> None:
+        """A call was answered: close."""
+        self._failures = 0
+        self._wait = self._cooldown
+        self._open_until = None
+        self._trial = False
+
+    def failed(self, fault: Fault) -> None:
+        """A call ended with a fault: count it if it is the target's own."""
+        if not isinstance(fault, BLAMED):
+            self.succeeded() if self._trial else None
+            return
+        self.last_fault = fault
+        self._failures += 1
+        if self._trial:
+            self._wait = min(self._longest, self._wait * 2)
+        if self._trial or self._failures >= self._most:
+            self._open_until = self._clock() + max(self._wait, min(self._longest, fault.retry_after or 0.0))
+        self._trial = False
+
+    def left(self) -> None:
+        """The caller hung up: nothing is learned, and a trial is free for the next one."""
+        self._trial = False

@@ -1,0 +1,107 @@
+"""`Hold`: what admission set aside for one call. It watches the answer go by and is closed once, without waiting."""
+
+from __future__ import annotations
+
+import time
+
+from headgate.core.call import System
+from headgate.core.entry import Entry
+from headgate.core.events import Done, Event, Text, Thinking, ToolArgs, Usage, Verbatim
+from headgate.core.faults import CallerFault, Fault, ServerFault
+from headgate.core.seams import Grant
+from headgate.engine.ledger import Ledger
+from headgate.engine.prices import Prices
+from headgate.engine.routing import Route, Spoken
+
+TOKEN = 4  # bytes of English text a token, for answers whose provider did not count
+
+
+class Hold:
+    """One admitted call: its route, its ledger entry in the making, and the amounts reserved for it."""
+
+    __slots__ = (
+        "_bytes",
+        "_closed",
+        "_counted",
+        "_grant",
+        "_ledger",
+        "_prices",
+        "_start",
+        "entry",
+        "levels",
+        "route",
+        "spoken",
+        "system",
+    )
+
+    def __init__(
+        self, entry: Entry, route: Route, system: System | None, grant: Grant, ledger: Ledger, prices: Prices
+    ) -> None:
+        self.entry = entry
+        self.route = route
+        self.system = system
+        self.levels = grant.levels
+        self.spoken = Spoken()
+        self._grant = grant
+        self._ledger = ledger
+        self._prices = prices
+        self._start = time.monotonic()
+        self._bytes = 0
+        self._counted = False
+        self._closed = False
+
+    def note(self, event: Event) -> None:
+        """Take from an event what the ledger wants to know."""
+        entry = self.entry
+        if entry.first_ms is None:
+            entry.first_ms = (time.monotonic() - self._start) * 1000
+        kind = type(event)
+        if kind is Verbatim:
+            self._bytes += event.frames * TOKEN  # type: ignore[union-attr]  # a frame carries about a token
+        elif isinstance(event, Text | Thinking):
+            self._bytes += len(event.text)
+        elif isinstance(event, ToolArgs):
+            self._bytes += len(event.json)
+        elif isinstance(event, Usage):
+            entry.tokens_in, entry.tokens_out = event.tokens_in, event.tokens_out
+            entry.cached, entry.cache_write, entry.reasoning = event.cached, event.cache_write, event.reasoning
+            entry.estimated = event.estimated
+            self._counted = True
+        elif isinstance(event, Done):
+            entry.finish = event.raw or event.reason
+
+    def close(self, status: str, fault: Fault | None = None, prompt_bytes: int = 0) -> Entry:
+        """End the call: settle what it used and post its entry. Only the first close counts."""
+        entry = self.entry
+        if self._closed:
+            return entry
+        self._closed = True
+        spoke = entry.first_ms is not None
+        if spoke and not self._counted:
+            entry.tokens_in, entry.tokens_out = prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
+            entry.estimated = True
+        entry.status = status
+        if fault is not None:
+            entry.error = fault.code
+        target = self.spoken.target
+        if target is not None:
+            entry.provider, entry.target, entry.tries = target.provider_name, target.model, self.spoken.tries
+            if spoke:
+                self._charge(entry)
+        entry.total_ms = (time.monotonic() - self._start) * 1000
+        self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
+        self._ledger.post(entry)
+        return entry
+
+    def _charge(self, entry: Entry) -> None:
+        price = self._prices.find(entry.provider, entry.target)
+        if price is not None:
+            entry.cost = price.cost(entry.tokens_in, entry.tokens_out, entry.cached, entry.cache_write)
+            entry.price = price.source
+
+
+def status_of(fault: Fault, *, spoke: bool) -> str:
+    """How a call that ended with this fault is written down."""
+    if spoke:
+        return "partial"
+    return "refused" if isinstance(fault, CallerFault | ServerFault) else "failed"

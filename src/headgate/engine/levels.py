@@ -1,0 +1,163 @@
+"""How limits are told to people and programs: headers, the fault of a refusal, and lines for `/me` and `explain`.
+
+`RateLimit` and `RateLimit-Policy` are draft-ietf-httpapi-ratelimit-headers-11; the draft's registry has no unit for
+tokens or money, so theirs are our own words. `x-ratelimit-*` are OpenAI's
+(https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from math import ceil
+
+from msgspec import Struct
+
+from headgate.core.faults import BudgetExhausted, LimitReached, RateLimited
+from headgate.core.limit import Level, Want, in_words
+from headgate.core.money import NANO
+from headgate.core.seams import Refusal
+
+Headers = list[tuple[bytes, bytes]]
+
+_UNITS = {"tokens": ';qu="tokens"', "spend": ';qu="micro-usd"', "concurrent": ';qu="concurrent-requests"'}
+_NANO_PER_MICRO = 1000
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
+
+
+def rate_headers(levels: Sequence[Level]) -> Headers:
+    """The headers of an answer, from the tightest rule of each kind; none without rules. Private rules stay out."""
+    tightest: dict[str, Level] = {}
+    for level in levels:
+        want = level.want
+        other = tightest.get(want.kind)
+        if (other is None or _tighter(level, other)) and not want.private:
+            tightest[want.kind] = level
+    if not tightest:
+        return []
+    states: list[str] = []
+    policies: list[str] = []
+    headers: Headers = []
+    for kind, level in tightest.items():
+        want = level.want
+        policy = _policy(want.scope, kind, want.limit, want.window)
+        left = level.left // policy.divisor
+        reset = ceil(level.reset_after)
+        time = f";t={ceil(level.retry_after) or reset}" if want.window else ""
+        states.append(f"{policy.name};r={left}{time}")
+        policies.append(policy.text)
+        if policy.openai is not None:
+            limit, remaining, resets = policy.openai
+            headers += (limit, (remaining, str(left).encode()), (resets, duration(reset)))
+    headers += ((b"ratelimit", ", ".join(states).encode()), (b"ratelimit-policy", ", ".join(policies).encode()))
+    return headers
+
+
+def _tighter(level: Level, other: Level) -> bool:
+    return level.left < other.left or (level.left == other.left and level.retry_after > other.retry_after)
+
+
+class _Policy(Struct, frozen=True):
+    """What of a rule's headers never changes. `openai`: the whole limit header, and the names of the other two."""
+
+    name: str
+    text: str
+    divisor: int
+    openai: tuple[tuple[bytes, bytes], bytes, bytes] | None
+
+
+@lru_cache(maxsize=4096)
+def _policy(scope: str, kind: str, limit: int, window: float) -> _Policy:
+    words = (scope, kind, f"{window:.0f}s") if window else (scope, kind)
+    name = f'"{_UNSAFE.sub("-", "-".join(words))}"'
+    divisor = _NANO_PER_MICRO if kind == "spend" else 1
+    text = f"{name};q={limit // divisor}{_UNITS.get(kind, '')}" + (f";w={window:.0f}" if window else "")
+    openai = None
+    if kind in {"requests", "tokens"}:
+        unit = kind.encode()
+        openai = (
+            (b"x-ratelimit-limit-" + unit, str(limit).encode()),
+            b"x-ratelimit-remaining-" + unit,
+            b"x-ratelimit-reset-" + unit,
+        )
+    return _Policy(name, text, divisor, openai)
+
+
+@lru_cache(maxsize=4096)
+def duration(seconds: int) -> bytes:
+    """Whole seconds as OpenAI's headers write them: `1s`, `6m0s`, `24h0m0s`."""
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    if hours:
+        return b"%dh%dm%ds" % (hours, minute, second)
+    return b"%dm%ds" % (minute, second) if minutes else b"%ds" % second
+
+
+def retry_after_header(seconds: float) -> tuple[bytes, bytes]:
+    """`Retry-After` in whole seconds, rounded up, at least 1 (RFC 9110, 10.2.3)."""
+    return b"retry-after", b"%d" % max(1, ceil(seconds))
+
+
+def fault_of(refusal: Refusal) -> LimitReached:
+    """The refusal as a fault: named for, and as long as, the rule that refuses for longest."""
+    worst = refusal.worst
+    kind = BudgetExhausted if worst.want.kind == "spend" else RateLimited
+    fault = kind(_sentence(worst), retry_after=worst.retry_after)
+    fault.levels = refusal.levels
+    return fault
+
+
+def _sentence(level: Level) -> str:
+    want = level.want
+    if want.private:
+        return f"The budget of {want.scope} is used up. Try again in {_about(level.retry_after)}."
+    rule = f"{in_words(want.kind, want.limit, want.window)} ({want.scope})"
+    if want.amount > want.limit and want.kind == "tokens" and want.limit:
+        return (
+            f"This request may take {want.amount:,} tokens, and the limit is {rule}: ask for less, or set max_tokens."
+        )
+    if want.amount > want.limit and want.kind == "spend" and want.limit:
+        return f"This request may cost more than the whole budget of {rule}: ask for less, or set max_tokens."
+    if want.kind == "concurrent":
+        return f"Too many requests at once: the limit is {rule}."
+    what = "Budget used up" if want.kind == "spend" else "Rate limit reached"
+    return f"{what}: the limit is {rule}. Try again in {_about(level.retry_after)}."
+
+
+def _about(seconds: float) -> str:
+    return duration(max(1, ceil(seconds))).decode()
+
+
+class LevelView(Struct, frozen=True, kw_only=True):
+    """A limit for people. `limit` and `left` are in `unit`: `requests`, `tokens`, `USD`, or `requests at once`.
+
+    `resets_in` is seconds until all of it is free, None for `concurrent`; `private` marks what only operators see.
+    """
+
+    scope: str
+    rule: str
+    unit: str
+    limit: float
+    left: float
+    resets_in: float | None
+    private: bool = False
+
+
+def views(levels: Iterable[Level], *, private: bool = False) -> list[LevelView]:
+    """The limits for `/me`, or with the private ones, for `explain` and the operator."""
+    return [_view(level.want, level) for level in levels if private or not level.want.private]
+
+
+def _view(want: Want, level: Level) -> LevelView:
+    units = {"spend": "USD", "concurrent": "requests at once"}
+    money = want.kind == "spend"
+    return LevelView(
+        scope=want.scope,
+        rule=in_words(want.kind, want.limit, want.window),
+        unit=units.get(want.kind, want.kind),
+        limit=want.limit / NANO if money else want.limit,
+        left=level.left / NANO if money else level.left,
+        resets_in=round(level.reset_after, 3) if want.window else None,
+        private=want.private,
+    )

@@ -1,0 +1,189 @@
+"""Routing: a public model name finds its targets, and the first of them to speak answers.
+
+Before the first event a fault may be tried again or moved to the next target; after it nothing is ever retried.
+Retries share a budget per target, so that a failing upstream is not asked many times more than a healthy one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from headgate.core.call import Call, Clocks, System
+from headgate.core.events import Event
+from headgate.core.faults import Fault, InternalError, NotFound, Then
+from headgate.core.seams import Events, Provider
+from headgate.engine.breaker import Breaker
+
+RETRIES = 2
+BACKOFF = 0.25
+BACKOFF_MOST = 8.0
+PATIENCE = 2.0
+
+
+class Target(Struct, eq=False):
+    """One model at one provider. `retries` is the budget that calls earn and retries spend."""
+
+    provider_name: str
+    provider: Provider
+    model: str
+    breaker: Breaker
+    retries: float = 3.0
+
+    @property
+    def name(self) -> str:
+        """`provider/model`."""
+        return f"{self.provider_name}/{self.model}"
+
+
+class Route(Struct, frozen=True, eq=False):
+    """A public model name, its targets in order, and what the operator says about it.
+
+    `prompt` gives the text of the operator's system prompt as it is now.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+    clocks: Clocks = Clocks()
+    prompt: Callable[[], str] | None = None
+
+    def system(self, policy: str) -> System | None:
+        """The operator's system prompt under a tier's policy."""
+        text = self.prompt() if self.prompt is not None else ""
+        if not text and policy != "forbid":
+            return None
+        return System(text, policy)  # type: ignore[arg-type]
+
+
+class Routes:
+    """All public names, and the providers that `provider/model` may name directly."""
+
+    def __init__(
+        self,
+        named: Mapping[str, Route],
+        providers: Mapping[str, Provider],
+        *,
+        default: str = "",
+        direct: bool = True,
+        breaker: Callable[[], Breaker] = Breaker,
+    ) -> None:
+        self.named = dict(named)
+        self.providers = dict(providers)
+        self.default = default
+        self.direct = direct
+        self._breaker = breaker
+        self._direct: dict[str, Route] = {}
+
+    def find(self, model: str) -> Route:
+        """The route of a name a caller sent; the default one for an empty name. Raises NotFound."""
+        route = self.named.get(model or self.default) or self._direct.get(model)
+        if route is not None:
+            return route
+        provider_name, slash, upstream = (model or self.default).partition("/")
+        provider = self.providers.get(provider_name)
+        if not self.direct or not slash or not upstream or provider is None:
+            raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
+        target = Target(provider_name, provider, upstream, self._breaker())
+        route = Route(f"{provider_name}/{upstream}", (target,))
+        if len(self._direct) < 10_000:
+            self._direct[route.name] = route
+        return route
+
+    def public(self) -> list[str]:
+        """The names to show: the configured ones, and the default where it is asked for directly."""
+        names = list(self.named)
+        return names if not self.default or self.default in names else [self.default, *names]
+
+    def all(self) -> Sequence[Route]:
+        """Every route in use: the named ones, then those asked for directly."""
+        return [*self.named.values(), *self._direct.values()]
+
+
+class Spoken(Struct):
+    """Which target answers, and how many attempts it took to find it; filled in while the router works."""
+
+    target: Target | None = None
+    tries: int = 0
+
+
+async def first_to_speak(route: Route, call: Call, system: System | None, spoken: Spoken) -> Events:
+    """The events of the first target that speaks. Raises the last Fault where none does."""
+    last: Fault | None = None
+    for target in route.targets:
+        if not target.breaker.allows():
+            continue
+        aimed = call.aimed(target.model, system, route.clocks)
+        attempt = 0
+        while True:
+            spoken.target, spoken.tries = target, spoken.tries + 1
+            events = _attempt(target, aimed)
+            async with aclosing(events):
+                try:
+                    first = await anext(events)
+                except Fault as fault:
+                    last = fault
+                    if fault.then is Then.STOP:
+                        raise
+                    pause = _pause(fault, attempt, target, call)
+                    if pause is None:
+                        break
+                else:
+                    yield first
+                    async for event in events:
+                        yield event
+                    return
+            attempt += 1
+            await asyncio.sleep(pause)
+    raise last or _all_tripped(route)
+
+
+async def _attempt(target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    """The events of one attempt, with its outcome told to the breaker."""
+    target.retries = min(10.0, target.retries + 0.2)
+    spoke = False
+    try:
+        async with aclosing(target.provider.events(call)) as events:
+            async for event in events:
+                spoke = True
+                yield event
+    except Fault as fault:
+        target.breaker.failed(fault)
+        raise
+    except (asyncio.CancelledError, GeneratorExit):
+        target.breaker.left()
+        raise
+    if not spoke:
+        raise InternalError(f"the provider {target.provider_name} said nothing")
+    target.breaker.succeeded()
+
+
+def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | None:
+    """Seconds to wait before the same target is asked again, or None where it must not be.
+
+    Full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), at least what the upstream
+    asked for; a caller is never kept waiting long for it, but told to come back.
+    """
+    if fault.then is not Then.AGAIN or attempt >= RETRIES or target.retries < 1 or target.breaker.tripped:
+        return None
+    pause = random.uniform(0, min(BACKOFF_MOST, BACKOFF * 2**attempt))  # noqa: S311 - spreads load, guards nothing
+    if fault.retry_after is not None:
+        if fault.retry_after > PATIENCE:
+            return None
+        pause = max(pause, fault.retry_after)
+    if time.monotonic() + pause >= call.deadline:
+        return None
+    target.retries -= 1
+    return pause
+
+
+def _all_tripped(route: Route) -> Fault:
+    """What callers hear while every target of a route is being spared."""
+    wait = min((target.breaker.opens_in() for target in route.targets), default=1.0)
+    fault = route.targets[0].breaker.last_fault if route.targets else None
+    said = type(fault) if fault is not None else InternalError
+    return said(f"every target of {route.name} has been failing; they are tried again soon", retry_after=max(1.0, wait))

@@ -1,0 +1,48 @@
+"""`Runtime`: what a running Headgate is made of. Fields only; `boot.py` fills them in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate.access.keys import KeyRing
+from headgate.config import Config
+from headgate.core.principal import Principal
+from headgate.core.seams import Database
+from headgate.engine.admission import Admission
+from headgate.engine.gate import Gate
+from headgate.engine.ledger import Ledger
+from headgate.stores.keys import KeyStore
+from headgate.stores.ledger import LedgerTable
+from headgate.stores.prompts import PromptTable
+from headgate.telemetry.metrics import Metrics
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything that handlers need, made once at start.
+
+    `identify` turns a request's headers into a Principal or raises Unauthenticated; `address` says where it came from.
+    `checks` are readiness checks by name: each returns what is wrong, or an empty string.
+    """
+
+    config: Config
+    database: Database
+    identify: Callable[[RawHeaders], Awaitable[Principal]]
+    address: Callable[[Any, RawHeaders], str]
+    admission: Admission
+    gate: Gate
+    ledger: Ledger
+    entries: LedgerTable
+    keys: KeyStore
+    ring: KeyRing
+    prompts: PromptTable
+    metrics: Metrics
+    reload: Callable[[], Awaitable[list[str]]]
+    started: float = field(default_factory=time.time)
+    checks: dict[str, Callable[[], str]] = field(default_factory=dict)
+    draining: bool = False

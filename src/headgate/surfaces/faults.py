@@ -1,0 +1,114 @@
+"""The one table of faults and HTTP: a status for each, and its words on each surface.
+
+OpenAI's: https://platform.openai.com/docs/guides/error-codes. Anthropic's: https://docs.anthropic.com/en/api/errors.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from headgate.core import faults
+from headgate.core.faults import Fault
+from headgate.engine.levels import rate_headers
+
+Surface = Literal["simple", "openai", "anthropic"]
+Headers = list[tuple[bytes, bytes]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Row(Struct, frozen=True):
+    """How a fault is told: the HTTP status, OpenAI's type and code, Anthropic's type."""
+
+    status: int
+    openai: str
+    code: str | None
+    anthropic: str
+
+
+_INVALID = "invalid_request_error"
+TABLE: dict[type[Fault], Row] = {
+    faults.InvalidJson: Row(400, _INVALID, "invalid_json", _INVALID),
+    faults.InvalidField: Row(400, _INVALID, None, _INVALID),
+    faults.TooLarge: Row(413, _INVALID, "request_too_large", "request_too_large"),
+    faults.NotFound: Row(404, "not_found_error", "model_not_found", "not_found_error"),
+    faults.ContextTooLong: Row(400, _INVALID, "context_length_exceeded", _INVALID),
+    faults.Unsupported: Row(400, _INVALID, "unsupported", _INVALID),
+    faults.Unauthenticated: Row(401, "authentication_error", "invalid_api_key", "authentication_error"),
+    faults.Forbidden: Row(403, "permission_error", "forbidden", "permission_error"),
+    faults.RateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
+    faults.BudgetExhausted: Row(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
+    faults.UpstreamRejected: Row(400, _INVALID, "upstream_rejected", _INVALID),
+    faults.UpstreamMissing: Row(404, "not_found_error", "model_not_found", "not_found_error"),
+    faults.UpstreamAuth: Row(502, "api_error", "upstream_auth", "api_error"),
+    faults.UpstreamQuota: Row(503, "overloaded_error", "upstream_quota", "overloaded_error"),
+    faults.UpstreamBusy: Row(503, "overloaded_error", "upstream_busy", "overloaded_error"),
+    faults.UpstreamDown: Row(502, "api_error", "upstream_error", "api_error"),
+    faults.UpstreamBroken: Row(502, "api_error", "upstream_error", "api_error"),
+    faults.UpstreamTimeout: Row(504, "api_error", "upstream_timeout", "api_error"),
+    faults.Overloaded: Row(503, "overloaded_error", "overloaded", "overloaded_error"),
+    faults.Unavailable: Row(503, "overloaded_error", "overloaded", "overloaded_error"),
+    faults.InternalError: Row(500, "api_error", "internal_error", "api_error"),
+}
+
+
+def row_of(fault: Fault) -> Row:
+    """The row of a fault or of its nearest ancestor; a fault nobody thought of is a bug of ours."""
+    for kind in type(fault).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    return TABLE[faults.InternalError]
+
+
+def status_of(fault: Fault, surface: Surface) -> int:
+    """The HTTP status. The simple surface says 422 for a wrong field, as FastAPI does."""
+    if surface == "simple" and isinstance(fault, faults.InvalidField):
+        return 422
+    return row_of(fault).status
+
+
+def body_of(fault: Fault, surface: Surface, request_id: str) -> bytes:
+    """The error body in the words of the surface."""
+    row = row_of(fault)
+    if surface == "openai":
+        return _encode(
+            {
+                "error": {
+                    "message": fault.message,
+                    "type": row.openai,
+                    "param": fault.field,
+                    "code": row.code,
+                }
+            }
+        )
+    if surface == "anthropic":
+        error = {"type": row.anthropic, "message": fault.message}
+        return _encode({"type": "error", "error": error, "request_id": request_id})
+    details: Any = fault.details
+    if details is None and fault.field is not None:
+        details = {"field": fault.field}
+    return _encode(
+        {
+            "error": fault.message,
+            "error_code": fault.code,
+            "details": details,
+            "request_id": request_id,
+        }
+    )
+
+
+def headers_of(fault: Fault) -> Headers:
+    """`Retry-After`, the state of the limits, and how to authenticate."""
+    headers: Headers = rate_headers(fault.levels) if isinstance(fault, faults.LimitReached) else []
+    retry_after = fault.retry_after
+    if retry_after is None and row_of(fault).status == 503:
+        retry_after = 1.0
+    if retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, ceil(retry_after))))
+    if isinstance(fault, faults.Unauthenticated):
+        headers.append((b"www-authenticate", b'Bearer realm="headgate"'))
+    return headers

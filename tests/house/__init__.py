@@ -1,0 +1,1 @@
+"""The house rules: what every file must keep to, held by tests."""
