@@ -255,7 +255,7 @@ SECRETS = [
     "sk-proj-Abc123def456",
     "sk-ant-api03-xyz",
     "sk-fake-key",
-    "AIzaSyA1234567890abcdefghijklmnopqrstuv",
+    "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
     "hf_abcdefghijk",
     "gsk_abc123",
     "hg_abcdef123",

@@ -11,7 +11,7 @@ from headgate.core.seams import Answered
 from headgate.dialects.errors import complaint
 from headgate.providers._bounds import Bounds
 from headgate.providers._connection import Connection
-from headgate.providers._inflate import Inflate
+from headgate.providers._inflate import inflate_for
 
 _STREAMS = frozenset(
     {b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/vnd.amazon.eventstream"}
@@ -52,9 +52,8 @@ async def _start_of_body(connection: Connection, bounds: Bounds) -> bytes:
     """The first bytes of an error's body; what cannot be read of it is left out."""
     parts: list[bytes] = []
     size = 0
-    coding = connection.headers.get(b"content-encoding", b"identity")
     try:
-        inflate = None if coding == b"identity" else Inflate(coding, bounds)
+        inflate = inflate_for(connection.headers, bounds)
         while size < bounds.error and (chunk := await connection.read()):
             for piece in inflate.feed(chunk) if inflate else (chunk,):
                 parts.append(piece)

@@ -20,7 +20,7 @@ from headgate.core.faults import UpstreamDown, UpstreamRejected, UpstreamTimeout
 from headgate.core.seams import Ask, Chunks
 from headgate.providers._bounds import BOUNDS, Bounds
 from headgate.providers._connection import Connection
-from headgate.providers._inflate import Inflate
+from headgate.providers._inflate import inflate_for
 from headgate.providers._pool import Pool
 from headgate.providers._refusals import fits, refusal
 
@@ -81,8 +81,7 @@ class HttpWire:
                 headers = connection.headers
                 if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
                     raise await refusal(connection, ask.stream, self._bounds)
-                coding = headers.get(b"content-encoding", b"identity")
-                inflate = None if coding == b"identity" else Inflate(coding, self._bounds)
+                inflate = inflate_for(headers, self._bounds)
                 while chunk := await connection.read():
                     if inflate is None:
                         yield chunk
