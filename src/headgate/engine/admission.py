@@ -67,7 +67,6 @@ class Admission:
         entry.status = status_of(fault, spoke=False)
         entry.error = fault.code
         fault.recorded = True
-        self._ledger.post(entry)
         await self._ledger.written(entry)
 
     def check_right(self, who: Principal, tier: Tier, route: Route) -> None:

@@ -44,13 +44,15 @@ class Gate:
                     hold.note(event)
                     yield event
             target.breaker.succeeded()
-            await self.ledger.written(hold.close("ok"))
+            if not hold.close("ok"):
+                await self.ledger.flush()
         except Fault as fault:
             fault.recorded = True
             spoke = entry.first_ms is not None
             if spoke and spoken.target is not None:
                 spoken.target.breaker.failed(fault)
-            await self.ledger.written(hold.close(status_of(fault, spoke=spoke), fault, len(call.body)))
+            if not hold.close(status_of(fault, spoke=spoke), fault, len(call.body)):
+                await self.ledger.flush()
             raise
         finally:
             if not hold.closed:

@@ -70,11 +70,9 @@ class Hold:
         elif isinstance(event, Done):
             entry.finish = event.raw or event.reason
 
-    def close(self, status: str, fault: Fault | None = None, prompt_bytes: int = 0) -> Entry:
-        """End the call: settle what it used and post its entry. Only the first close counts."""
+    def close(self, status: str, fault: Fault | None = None, prompt_bytes: int = 0) -> bool:
+        """End the call: settle what it used and post its entry, once; whether the entry is safe on the disk by now."""
         entry = self.entry
-        if self.closed:
-            return entry
         self.closed = True
         spoke = entry.first_ms is not None
         if spoke and not self._counted:
@@ -90,8 +88,7 @@ class Hold:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
         self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
-        self._ledger.post(entry)
-        return entry
+        return self._ledger.post(entry)
 
     def _charge(self, entry: Entry) -> None:
         price = self._prices.find(entry.provider, entry.target)
