@@ -85,6 +85,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.on_hang_up: Callable[[], None] | None = None
         self.gone = False
+        self.stopping = False
         self.phase = _HEAD
         self.since = 0.0
         self.taken = 0
@@ -151,7 +152,7 @@ class Connection(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            keep_alive=version != "1.0" and not self.stopping and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         scope["headgate.connection"] = self
@@ -169,6 +170,12 @@ class Connection(HttpToolsProtocol):
         self.phase, self.taken = _IDLE, 0
         if self.cycle is not None:
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The service stops: what is being asked here, or still will be, is the last."""
+        self.stopping = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def check(self, now: float, head: float, body: float) -> None:
         """End the connection if its client takes longer than so many seconds to send what it began."""
