@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from headgate.core.call import Call
 from headgate.core.events import Open, Reply
-from headgate.core.faults import Fault, InternalError, InvalidField, TooLarge
+from headgate.core.faults import Fault, InternalError, InvalidField, Overloaded, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
@@ -32,12 +32,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-KEEP_ALIVE = 15.0
-"""Seconds of silence after which a stream carries a comment, so that proxies and phones hold the line."""
-
 _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
+_STOPPING = "this process is stopping; ask again, and another one answers"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _JSON = (b"content-type", b"application/json")
 _STREAM = [
@@ -74,6 +72,7 @@ class Edge:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._max_body = runtime.config.server.max_body
+        self._heartbeat = runtime.config.server.heartbeat
 
     def handler(self, endpoint: Endpoint) -> Handler:
         """The ASGI application of one endpoint."""
@@ -89,6 +88,9 @@ class Edge:
         exchange = scope.get("headgate.exchange")
         response = Response(send, request_id) if exchange is None else DirectResponse(exchange, request_id)
         line = Line(scope, receive)
+        if self._runtime.draining:
+            await self._refuse(endpoint, None, scope, Overloaded(_STOPPING), response)
+            return
         try:
             who = await self._runtime.identify(scope["headers"])
             body = await read_body(receive, self._max_body)
@@ -108,8 +110,11 @@ class Edge:
         except HungUp:
             return
         except asyncio.CancelledError:
-            if not line.cut:
+            if line.cut:
+                return
+            if response.started:
                 raise
+            await response.fault(Overloaded(_STOPPING), endpoint.surface)  # only the end of the drain cancels us
         except Exception:
             log.exception("bug", extra={"request_id": request_id})
             if not response.started:
@@ -152,7 +157,7 @@ class Edge:
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
         await response.start(200, [*_STREAM, *said_headers(opened)])
-        silence = Silence(response)
+        silence = Silence(response, self._heartbeat)
         try:
             async for event in events:
                 data = writer.feed(event)
@@ -239,23 +244,27 @@ class DirectResponse(Response):
 class Silence:
     """Breaks a stream's silence with comments: one timer a stream, which looks only at when something was last sent."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, heartbeat: float) -> None:
         self._response = response
+        self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
         self._writing: asyncio.Task[None] | None = None
         response.last_write = time.monotonic()
-        self._timer = self._loop.call_later(KEEP_ALIVE, self._look)
+        self._timer = self._loop.call_later(heartbeat, self._look)
 
     def _look(self) -> None:
         quiet = time.monotonic() - self._response.last_write
-        if quiet >= KEEP_ALIVE - 0.1:
-            self._writing = self._loop.create_task(self._response.write(b": keep-alive\n\n"))
+        if quiet >= self._heartbeat * 0.99:
+            if self._writing is None or self._writing.done():  # a caller who reads nothing needs no second comment
+                self._writing = self._loop.create_task(self._response.write(b": keep-alive\n\n"))
             quiet = 0.0
-        self._timer = self._loop.call_later(KEEP_ALIVE - quiet, self._look)
+        self._timer = self._loop.call_later(self._heartbeat - quiet, self._look)
 
     def stop(self) -> None:
         """The stream is over."""
         self._timer.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
 
 
 class Line:
