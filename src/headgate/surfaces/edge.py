@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from headgate.core.call import Call
 from headgate.core.events import Open, Reply
-from headgate.core.faults import Fault, InternalError, InvalidField, Overloaded, TooLarge
+from headgate.core.faults import Fault, InternalError, InvalidField, InvalidJson, Overloaded, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
@@ -124,6 +124,8 @@ class Edge:
         self, endpoint: Endpoint, who: Principal | None, scope: Scope, fault: Fault, response: Response
     ) -> None:
         """Answer a fault that came before the status; one that no gate has written down is written down here."""
+        if isinstance(fault, InvalidJson) and (coding := coding_of(scope["headers"])):
+            fault = InvalidField(f"bodies are taken uncompressed, not as {coding}", field="content-encoding")
         if not fault.recorded:
             gate, address = self._runtime.gate, self._runtime.address(scope.get("client"), scope["headers"])
             await gate.refuse(who, endpoint.name, response.request_id, address, fault)
@@ -361,8 +363,7 @@ async def _linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
         pass
 
 
-def check_encoding(headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a compressed body: it would be unbounded."""
-    for name, value in headers:
-        if name == b"content-encoding" and value.lower() not in {b"", b"identity"}:
-            raise InvalidField("compressed request bodies are not taken", field="content-encoding")
+def coding_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """How the body is compressed; empty where it is not. Compressed ones would have no bounds, and are not taken."""
+    found = (value.strip().lower() for name, value in headers if name == b"content-encoding")
+    return ", ".join(value[:40].decode("ascii", "replace") for value in found if value not in {b"", b"identity"})
