@@ -65,3 +65,17 @@ async def test_a_call_is_counted_once(service, upstreams):
     await service.entries()  # the log is written with the ledger
     for each in (answer, refused):
         assert service.log.count(each.headers["x-request-id"]) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("spelling", ['"model"', '"m\\u006fdel"'])
+@pytest.mark.parametrize(("surface", "kind"), [("openai", "openai"), ("anthropic", "anthropic")])
+async def test_the_upstream_reads_its_own_model_name_and_no_other(service, upstreams, surface, kind, spelling):
+    model = upstreams.model(said(kind, streamed=False))
+    for more in ({}, {"metadata": {"model": "other"}}, {"metadata": {'"model"': '"model":"other"'}}):
+        body = json.dumps(ask(surface, "WANTED", '"model":"other"', **more))
+        body = body.replace('"model": "WANTED"', f'{spelling}: "{kind}/{model}"')
+        answer = await service.post(PATHS[surface], body.encode(), key=KEY)
+        check_good(surface, answer)
+        seen = json.loads(upstreams.requests(model)[-1].body)
+        assert (seen["model"], seen.get("metadata", {})) == (model, more.get("metadata", {}))
