@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
-from random import getrandbits
 from typing import Any
 
 from msgspec import Struct
@@ -26,6 +24,7 @@ from headgate.engine.levels import rate_headers
 from headgate.runtime import Runtime
 from headgate.surfaces.connection import Exchange
 from headgate.surfaces.faults import Headers, Surface, body_of, headers_of, status_of
+from headgate.surfaces.ids import request_id_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,7 +35,6 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
 _STOPPING = "this process is stopping; ask again, and another one answers"
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _JSON = (b"content-type", b"application/json")
 _STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -83,7 +81,7 @@ class Edge:
         return handle
 
     async def _handle(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = id_of(scope["headers"])
+        request_id = request_id_of(scope)
         who: Principal | None = None
         exchange = scope.get("headgate.exchange")
         response = Response(send, request_id) if exchange is None else DirectResponse(exchange, request_id)
@@ -322,14 +320,6 @@ def said_headers(opened: Open) -> Headers:
     ]
 
 
-def id_of(headers: list[tuple[bytes, bytes]]) -> str:
-    """The caller's `X-Request-Id` if it is a sane one, else a fresh id."""
-    for name, value in headers:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return value.decode()
-    return f"req_{getrandbits(96):024x}"
-
-
 async def read_body(receive: Receive, limit: int) -> bytes:
     """The whole body. Raises TooLarge past `limit` bytes, having taken in some more so that the answer arrives."""
     message = await receive()
@@ -346,12 +336,12 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if size > limit:
-        await _linger(receive, message)
+        await linger(receive, message)
         raise TooLarge(f"the body is larger than {limit} bytes")
     return b"".join(parts)
 
 
-async def _linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
+async def linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
     """Take in what the caller is still sending, within bounds: a reset connection would lose the answer."""
     taken = 0
     try:
