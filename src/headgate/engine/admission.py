@@ -60,7 +60,7 @@ class Admission:
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices)
+        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices, len(call.body))
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""

@@ -130,22 +130,17 @@ class Edge:
         await response.fault(fault, endpoint.surface)
 
     async def _answer(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
-        async with aclosing(self._runtime.gate.answer(who, call)) as events:
-            if call.stream:
+        gate = self._runtime.gate
+        if call.stream:
+            async with aclosing(gate.answer(who, call)) as events:
                 await self._stream(endpoint, call, events, response)
-            else:
-                await self._whole(endpoint, call, events, response)
+        else:
+            opened, reply = await gate.reply(who, call)
+            await self._whole(endpoint, call, opened, reply, response)
 
-    async def _whole(self, endpoint: Endpoint, call: Call, events: Events, response: Response) -> None:
-        reply = Reply()
-        opened: Open | None = None
-        async for event in events:
-            if type(event) is Open:
-                opened = event
-            else:
-                reply.add(event)
-        assert opened is not None and reply.entry is not None  # noqa: S101, PT018 - the gate's promise
+    async def _whole(self, endpoint: Endpoint, call: Call, opened: Open, reply: Reply, response: Response) -> None:
         entry = reply.entry
+        assert entry is not None  # noqa: S101 - the gate's promise
         headers = said_headers(opened)
         headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
         if entry.cost is not None:
@@ -216,7 +211,9 @@ class DirectResponse(Response):
     __slots__ = ("_exchange",)
 
     def __init__(self, exchange: Exchange, request_id: str) -> None:
-        super().__init__(exchange.send, request_id)
+        self.request_id = request_id
+        self.started = False
+        self.last_write = 0.0
         self._exchange = exchange
 
     async def start(self, status: int, headers: Headers) -> None:
