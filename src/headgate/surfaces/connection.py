@@ -141,14 +141,21 @@ class Connection(HttpToolsProtocol):
     def _direct(self) -> bool:
         """Whether the request takes the fast lane; others have a body that must wait for the caller to be known."""
         handler = self.lane.get((self.parser.get_method(), self.url))
-        if handler is None or self.expect_100_continue or self.parser.get_http_version() != "1.1":
+        if handler is None or self.expect_100_continue:
             return False
         length = next((value for name, value in self.headers if name == b"content-length"), b"")
         if not length.isdigit() or int(length) > LANE_BYTES:
             return False
-        keep_alive = not self.stopping and self.parser.should_keep_alive()
-        default_headers = self.server_state.default_headers
-        direct = Direct(self, handler, self.headers, self.flow, default_headers, keep_alive=keep_alive)
+        chunked = self.parser.get_http_version() != "1.0"
+        direct = Direct(
+            self,
+            handler,
+            self.headers,
+            self.flow,
+            self.server_state.default_headers,
+            chunked=chunked,
+            keep_alive=chunked and not self.stopping and self.parser.should_keep_alive(),
+        )
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
         return True
 

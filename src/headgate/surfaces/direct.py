@@ -29,9 +29,13 @@ class Silent:
 
 
 class Direct:
-    """One request and its response. `connection` tells when the client hangs up."""
+    """One request and its response. `connection` tells when the client hangs up.
+
+    HTTP/1.0 knows no chunks: there a body in pieces ends with the connection.
+    """
 
     __slots__ = (
+        "_chunked",
         "_close",
         "_default_headers",
         "_flow",
@@ -58,6 +62,7 @@ class Direct:
         flow: FlowControl,
         default_headers: Headers,
         *,
+        chunked: bool,
         keep_alive: bool,
     ) -> None:
         self.connection = connection
@@ -66,6 +71,7 @@ class Direct:
         self.client = connection.client
         self.body = b""
         self.keep_alive = keep_alive
+        self._chunked = chunked
         self.more_body = True
         self.disconnected = self.response_started = self.response_complete = False
         self._write = connection.transport.write
@@ -83,18 +89,18 @@ class Direct:
     def start(self, status: int, headers: Headers) -> None:
         """Write the head of a response whose body comes in pieces."""
         if not self.disconnected:
-            self._write(self._head(status, headers) + _CHUNKED)
+            self._write(self._head(status, headers) + (_CHUNKED if self._chunked else b"\r\n"))
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body; waits while the client is slow."""
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if not self.disconnected:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
         """Close the body."""
-        if not self.disconnected:
+        if not self.disconnected and self._chunked:
             self._write(b"0\r\n\r\n")
         self._complete()
 

@@ -111,6 +111,8 @@ class Edge:
             body = arrival.body
             if body is None:
                 body = await read_body(arrival.receive, self._max_body)
+            elif len(body) > self._max_body:
+                raise TooLarge(f"the body is larger than {self._max_body} bytes")
             call = endpoint.parse(read_object(body), body)
             call.id = response.request_id
             call.surface = endpoint.name
