@@ -42,7 +42,7 @@ class Runtime:
     ring: KeyRing
     prompts: PromptTable
     metrics: Metrics
-    started: float = field(default_factory=time.time)
     reload: Callable[[], Awaitable[list[str]]]
+    started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     draining: bool = False

@@ -36,18 +36,25 @@ def test_a_stream_is_shown_frame_by_frame(run, recorded):
     assert steps[-1]["out"].endswith("data: [DONE]\n\n")
 
 
+def test_a_stream_is_shown_as_another_vendors_client_gets_it(run, recorded):
+    steps = replayed(run, recorded(*FRAMES), "--kind", "openai", "--as", "anthropic")
+    told = "".join(step["out"] for step in steps)
+    assert [told.count(name) for name in ("event: message_start", "text_delta", "event: message_stop")] == [1, 2, 1]
+
+
 def test_a_caller_of_the_same_dialect_gets_the_bytes_themselves(run, recorded):
     steps = replayed(run, recorded(*FRAMES), "--kind", "openai", "--as", "openai")
     assert steps[0]["out"] == steps[0]["in"]
     assert steps[-1]["out"].endswith("data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("surface", ["openai", "simple"])
+@pytest.mark.parametrize("surface", ["openai", "anthropic", "simple"])
 def test_a_cut_stream_ends_in_the_fault_that_a_caller_is_told(run, recorded, surface):
     steps = replayed(run, recorded(*FRAMES[:2]), "--kind", "openai", "--as", surface)
     assert steps[-1]["events"][-1].startswith("UpstreamBroken: ")
-    assert "upstream_error" in steps[-1]["out"]
-    assert "[DONE]" not in "".join(step["out"] for step in steps)
+    assert '"error"' in steps[-1]["out"]
+    told = "".join(step["out"] for step in steps)
+    assert not any(end in told for end in ("[DONE]", "message_stop", "event: done"))
 
 
 def test_line_ends_of_every_kind_part_frames(run, recorded):

@@ -89,16 +89,16 @@ def test_threads_write_and_read_together(database):
     table(database)
 
     def work(first):
-        for n in range(first, first + 50):
+        for n in range(first, first + 20):
             database.run(("INSERT INTO t VALUES (?, 'x')", (n,)))
             assert database.rows("SELECT n FROM t WHERE n = ?", (n,)) == [(n,)]
 
-    threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 400, 50)]
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 100, 20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert database.rows("SELECT count(*) FROM t") == [(400,)]
+    assert database.rows("SELECT count(*) FROM t") == [(100,)]
 
 
 def test_a_lock_that_stays_is_reported_and_then_forgotten(tmp_path):

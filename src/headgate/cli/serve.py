@@ -22,6 +22,6 @@ def serve(config_path: Path | None, host: str | None, port: int | None, workers:
     finds providers by the well-known variables (OPENAI_API_KEY, GEMINI_API_KEY, ...); with none of them it answers
     with the built-in echo. Stop it with Ctrl-C or SIGTERM: running answers finish first.
     """
-    from headgate import boot
+    from headgate.boot.serve import serve as run
 
-    boot.serve(config_path, host, port, workers, reload)
+    run(config_path, host, port, workers, reload)

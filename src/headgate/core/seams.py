@@ -133,7 +133,10 @@ class LedgerStore(Protocol):
     """Where entries are kept."""
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is."""
+        """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is.
+
+        Raises Unavailable while the store is out of reach; any other exception means that an entry is at fault.
+        """
         ...
 
 

@@ -152,6 +152,8 @@ class WholeWatcher(WholeReader):
         body = b"".join(self._parts)
         data = decode(body)
         check_answer(data)
+        if any("message" not in choice for choice in data["choices"]):
+            body = _with_messages(data)
         yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         yield Verbatim(body)
         for at, choice in enumerate(data["choices"]):
@@ -159,6 +161,12 @@ class WholeWatcher(WholeReader):
         usage = usage_of(data)
         if usage is not None:
             yield usage
+
+
+def _with_messages(data: dict[str, Any]) -> bytes:
+    """The answer with an empty message in each choice that has none (Azure, where a filter stopped the answer)."""
+    nothing = {"message": {"role": "assistant", "content": None}}
+    return msgspec.json.encode({**data, "choices": [{**nothing, **choice} for choice in data["choices"]]})
 
 
 class _Calls:

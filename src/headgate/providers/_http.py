@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.core.call import Call
 from headgate.core.faults import Fault
@@ -25,9 +25,9 @@ class Options(BaseModel):
     env: ClassVar[Mapping[str, str]] = {}
     default_model: ClassVar[str] = ""
 
-    api_key: str = ""
+    api_key: str = Field("", repr=False)
     base_url: str = ""
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field({}, repr=False)
 
     @classmethod
     def found(cls, environ: Mapping[str, str]) -> dict[str, str]:

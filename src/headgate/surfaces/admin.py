@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
@@ -50,7 +50,7 @@ class KeyBody(BaseModel):
             said["models"] = tuple(self.models)
         if "limits" in said:
             said["limits"] = tuple(self.limits.items())
-        return KeySettings(**said)  # type: ignore[typeddict-item]
+        return cast(KeySettings, said)
 
 
 class Rotation(BaseModel):

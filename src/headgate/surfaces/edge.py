@@ -53,7 +53,10 @@ class HungUp(Exception):
 
 
 class Endpoint(Struct, frozen=True):
-    """One path that asks a model. `surface` is whose words its errors use; `stream` forces the mode."""
+    """One path that asks a model. `surface` is whose words its errors use; `stream` forces the mode.
+
+    `forwarded` picks the caller's headers that go on to an upstream of the same dialect.
+    """
 
     name: str
     surface: Surface
@@ -61,6 +64,7 @@ class Endpoint(Struct, frozen=True):
     writer: Callable[[Call], Writer]
     whole: Callable[[Call, Reply], bytes]
     stream: bool | None = None
+    forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
 
 
 class Edge:
@@ -90,6 +94,8 @@ class Edge:
             call.id = request_id
             call.surface = endpoint.name
             call.address = self._runtime.address(scope.get("client"), scope["headers"])
+            if endpoint.forwarded is not None:
+                call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in scope["headers"]})
             if endpoint.stream is not None:
                 call.stream = endpoint.stream
             with line:

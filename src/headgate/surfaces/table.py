@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from headgate.config import Config
 from headgate.dialects import simple
 from headgate.surfaces.edge import Endpoint
+from headgate.surfaces.anthropic import MESSAGES
 from headgate.surfaces.openai import CHAT_COMPLETIONS
 
 
@@ -22,4 +23,5 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
         "/stream": Endpoint("stream", "simple", complete.parse, complete.writer, complete.whole, stream=True),
         "/generate": Endpoint("generate", "simple", generate.parse, generate.writer, generate.whole, stream=False),
         "/v1/chat/completions": CHAT_COMPLETIONS,
+        "/v1/messages": MESSAGES,
     }

@@ -30,4 +30,4 @@ CREATE TABLE entries (
     error TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX entries_at ON entries (at);
-CREATE INDEX entries_principal ON entries (principal, kind, at);
+CREATE INDEX entries_principal ON entries (principal, at);
