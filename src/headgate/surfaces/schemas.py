@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from headgate.dialects.simple import MAX_CHARS
 from headgate.surfaces.faults import TABLE
 
-CODES = sorted({kind.code for kind in TABLE})
-OPENAI_TYPES = sorted({row.openai for row in TABLE.values()})
-ANTHROPIC_TYPES = sorted({row.anthropic for row in TABLE.values()})
+CODES: list[JsonValue] = [*sorted({kind.code for kind in TABLE})]
+OPENAI_TYPES: list[JsonValue] = [*sorted({row.openai for row in TABLE.values()})]
+ANTHROPIC_TYPES: list[JsonValue] = [*sorted({row.anthropic for row in TABLE.values()})]
 MOST_TOKENS = 10_000_000
 
 Count = Annotated[int, Field(ge=0)]
@@ -24,11 +24,18 @@ Finish = Literal["stop", "length", "tool_calls", "content_filter", "error", "oth
 
 
 class Untitled(GenerateJsonSchema):
-    """JSON Schema without a title at every field, which would only repeat its name."""
+    """JSON Schema without what says nothing: titles that repeat a field's name, and null as a default."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         """Never."""
         return False
+
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        """A field's schema with its default, unless that is null."""
+        made = super().default_schema(schema)
+        if made.get("default", ...) is None:
+            del made["default"]
+        return made
 
 
 class Strict(BaseModel):
@@ -53,7 +60,9 @@ class Asking(Strict):
 class ChatRequest(Asking):
     """A message to a model, in `message` or in `prompt`, not in both."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["message"]}, {"required": ["prompt"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"title": name, "required": [name]} for name in ("message", "prompt")]}
+    )
 
     message: str = Field(
         default_factory=str, min_length=1, max_length=MAX_CHARS, description="What the user says to the model."
