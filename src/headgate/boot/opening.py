@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -29,7 +30,7 @@ from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import open_database
 from headgate.stores.prompts import PromptTable
-from headgate.telemetry.logs import log_calls
+from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 log = logging.getLogger("headgate")
@@ -38,15 +39,16 @@ log = logging.getLogger("headgate")
 class Recorded:
     """The ledger's store, with metrics and log lines made from the same batches."""
 
-    def __init__(self, table: LedgerTable, metrics: Metrics) -> None:
+    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog) -> None:
         self._table = table
         self._metrics = metrics
+        self._lines = lines
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write them down first; only what is safe is counted."""
         self._table.write(entries)
         self._metrics.record(entries)
-        log_calls(entries)
+        self._lines.write(entries)
 
 
 @asynccontextmanager
@@ -58,7 +60,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         await asyncio.to_thread(database.migrate)
         metrics = Metrics()
         entries = LedgerTable(database)
-        ledger = Ledger(Recorded(entries, metrics), database.path.parent / "outbox")
+        lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
+        ledger = Ledger(Recorded(entries, metrics, lines), database.path.parent / "outbox")
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)

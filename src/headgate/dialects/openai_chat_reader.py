@@ -263,7 +263,7 @@ def usage_of(data: dict[str, Any]) -> Usage | None:
     read = usage.get("prompt_tokens_details") or {}
     made = usage.get("completion_tokens_details") or {}
     reasoning = made.get("reasoning_tokens") or 0
-    cached = read.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+    cached = min(tokens_in, read.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0)
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
     return Usage(tokens_in, tokens_out, cached, reasoning=reasoning, raw=usage)

@@ -1,20 +1,11 @@
 """The ledger: whoever saw the end of an answer is in it exactly once, also if the process dies at that instant.
 
-<<<<<<< HEAD
-`post` appends the entry to the outbox, a file on the local disk, before it returns; a thread moves what gathered there
-to the store a few times a second, in large transactions. Why not wait for the store itself, measured with 1 and with 64
-callers at 3,500 calls a second: group commits to SQLite in the loop cost 25 to 50 us of CPU a call and made it wait 30 to
-190 us (milliseconds at the 99th percentile), in a thread more of both; the outbox costs 10 to 20 us in all and makes the
-call wait 3 us. It works the same for a store behind a network. When the process dies, the file stays; when the operating
-system dies, what was posted in the last half second may be lost.
-=======
 `post` appends the entry to the outbox, a file on the local disk, before it returns; a thread moves what gathered
 there to the store a few times a second, in large transactions. Why not wait for the store itself, measured with 1 and
 64 callers at 3,500 calls a second: group commits to SQLite in the loop cost 25 to 50 us of CPU a call and made it wait
 30 to 190 us (milliseconds at the 99th percentile), in a thread more of both; the outbox costs 10 to 20 us in all and
 makes the call wait 3 us. It works the same for a store behind a network. When the process dies, the file stays; when
 the operating system dies, what was posted in the last half second may be lost.
->>>>>>> config
 """
 
 from __future__ import annotations

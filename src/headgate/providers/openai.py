@@ -5,7 +5,6 @@ A caller who speaks the same dialect is forwarded: its bytes, with the model's n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +18,6 @@ from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader, Wat
 from headgate.dialects.openai_chat_writer import request
 from headgate.providers import _http
 
-_MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 _USAGE = b'{"stream_options":{"include_usage":true},'
 _encode = msgspec.json.Encoder().encode
 
@@ -72,16 +70,34 @@ class OpenAI(_http.HttpProvider):
 
     def _forward(self, call: Call) -> bytes:
         add_usage = call.stream and self._stream_usage and not call.usage_wanted
-        one_model = "model" in call.fields and call.body.count(b'"model"') == 1
-        if one_model and call.system is None and not (add_usage and "stream_options" in call.fields):
-            body = _MODEL.sub(lambda _: b'"model":' + _encode(call.model), call.body, count=1)
-            return _USAGE + body.lstrip()[1:] if add_usage else body
+        if call.system is None and not (add_usage and "stream_options" in call.fields):
+            body = renamed(call)
+            if body:
+                return _USAGE + body.lstrip()[1:] if add_usage else body
         fields = {**call.fields, "model": call.model}
         if call.system is not None:
             fields["messages"] = with_system(fields["messages"], call.system)
         if add_usage:
             fields["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
         return _encode(fields)
+
+
+def renamed(call: Call) -> bytes:
+    """The caller's bytes with the target's model in the place of the one asked for; empty where that is not plain.
+
+    It is where the body says `"model"` once and escapes nothing by number, so that no other key can be meant.
+    """
+    body, asked = call.body, call.fields.get("model")
+    if asked == call.model:
+        return body
+    at = body.find(b'"model"')
+    if asked is None or at < 0 or body.find(b'"model"', at + 7) >= 0 or b"\\u" in body:
+        return b""
+    written = _encode(asked)
+    begin = body.find(written, at + 7)
+    if begin < 0 or body[at + 7 : begin].strip() != b":":
+        return b""
+    return b"%b%b%b" % (body[:begin], _encode(call.model), body[begin + len(written) :])
 
 
 def with_system(messages: list[dict[str, Any]], system: System) -> list[dict[str, Any]]:

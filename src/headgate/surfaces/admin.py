@@ -50,7 +50,7 @@ class KeyBody(BaseModel):
             said["models"] = tuple(self.models)
         if "limits" in said:
             said["limits"] = tuple(self.limits.items())
-        return cast(KeySettings, said)
+        return cast("KeySettings", said)
 
 
 class Rotation(BaseModel):
@@ -161,7 +161,7 @@ async def put_prompt(name: str, body: PromptBody, runtime: Running) -> dict[str,
 @router.get("/prompts", summary="List system prompts")
 async def list_prompts(runtime: Running) -> dict[str, Any]:
     """The newest version of each."""
-    return {"prompts": msgspec.to_builtins(await asyncio.to_thread(runtime.prompts.list))}
+    return {"prompts": msgspec.to_builtins(await asyncio.to_thread(runtime.prompts.all))}
 
 
 @router.post("/reload", summary="Reload the configuration")
