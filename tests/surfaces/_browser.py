@@ -84,7 +84,8 @@ class Browser:
             self.complaints.append(str(said["exceptionDetails"]))
 
     def open(self, url):
-        """Go to a page."""
+        """Load a page anew, also where only the fragment would differ."""
+        self.ask("Page.navigate", url="about:blank")
         self.requested.clear()
         self.complaints.clear()
         self.ask("Page.navigate", url=url)
@@ -96,7 +97,7 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def until(self, script, seconds=60):
+    def until(self, script, seconds=30):
         """Wait for the expression to be true."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -186,7 +186,8 @@ def made(app: FastAPI, max_prompt_chars: int) -> dict[str, Any]:
             schemas[name]["properties"][field]["maxLength"] = max_prompt_chars
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _reword(path, operation["responses"])
+            _reword(path, operation)
+            _name_model(operation, app)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     return document
@@ -200,13 +201,24 @@ def _schemas() -> dict[str, Any]:
     return found
 
 
-def _reword(path: str, responses: dict[str, Any]) -> None:
-    """Replace FastAPI's own words for a wrong field by ours."""
+def _reword(path: str, operation: dict[str, Any]) -> None:
+    """Replace FastAPI's own words for a wrong field by ours, where a field can be wrong: any text will do in a path."""
+    responses = operation["responses"]
     content = responses.get("422", {}).get("content", {})
     if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
         del responses["422"]
-        ours = errors("openai" if path.startswith("/v1/") else "simple", InvalidField)
-        responses |= {str(status): said for status, said in ours.items() if str(status) not in responses}
+        if "requestBody" in operation or any(field["in"] != "path" for field in operation["parameters"]):
+            ours = errors("openai" if path.startswith("/v1/") else "simple", InvalidField)
+            responses |= {str(status): said for status, said in ours.items() if str(status) not in responses}
+
+
+def _name_model(operation: dict[str, Any], app: FastAPI) -> None:
+    """Let examples that must name a model name one that is there, so that they can be tried."""
+    runtime = getattr(app.state, "headgate", None)
+    examples = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
+    for example in examples.values():
+        if runtime is not None and "model" in example["value"]:
+            example["value"]["model"] = runtime.admission.routes.default
 
 
 def _stored(name: str) -> File:

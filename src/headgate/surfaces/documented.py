@@ -103,10 +103,10 @@ DOCUMENTED: dict[str, Said] = {
         operation_id="create_message",
         request=schemas_anthropic.MessagesRequest,
         reply=schemas_anthropic.AnthropicMessage,
-        events=(schemas.AnthropicError,),
+        events=(*schemas_anthropic.EVENTS, schemas.AnthropicError),
         examples={
-            "A message": {"model": "echo/echo", "max_tokens": 500, "messages": [_ASK]},
-            "Streamed": {"model": "echo/echo", "max_tokens": 500, "messages": [_ASK], "stream": True},
+            "A message": {"model": "assistant", "max_tokens": 500, "messages": [_ASK]},
+            "Streamed": {"model": "assistant", "max_tokens": 500, "messages": [_ASK], "stream": True},
         },
     ),
 }

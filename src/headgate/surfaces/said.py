@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Response
+from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel
 
@@ -95,6 +96,21 @@ def errors(surface: Surface, *kinds: type[Fault]) -> dict[int | str, Schema]:
         if not kinds or isinstance(sample, kinds):
             found.setdefault(status_of(sample, surface), []).append(sample)
     return {status: _error(surface, status, found[status]) for status in sorted(found, key=int)}
+
+
+def told(model: type[BaseModel], *kinds: type[Fault], surface: Surface = "simple", status: int = 200) -> dict[str, Any]:
+    """What a route's decorator is to be told of its answer, and of its errors beside those that every caller may get.
+
+    The answer is documented, and sent as it is: nothing is checked or copied.
+    """
+    kinds = (faults.Unauthenticated, faults.Forbidden, faults.Unavailable, faults.InternalError, *kinds)
+    answer = {"model": model, "description": (model.__doc__ or "").partition("\n")[0]}
+    return {"response_model": None, "responses": {status: answer, **errors(surface, *kinds)}}
+
+
+def named(route: APIRoute) -> str:
+    """An operation's id: the room's tag and the handler's name."""
+    return f"{route.tags[0]}_{route.name}"
 
 
 def error_examples() -> Schema:

@@ -286,3 +286,23 @@ class Usage(Strict):
     until: float | None = Field(description="Up to then, exclusively; null: until now.")
     rows: list[UsageRow] = Field(description="Days in order; other groups with the most expensive first.")
     total: Used
+
+
+class ModelCost(Strict):
+    """What the calls of one model came to."""
+
+    requests: Count
+    cost_usd: float = Field(ge=0)
+
+
+class CostSummary(Strict):
+    """What all calls came to since the ledger began."""
+
+    requests: Count
+    tokens_in: Count
+    tokens_out: Count
+    cost_usd: float = Field(ge=0, description="The known costs, in US dollars.")
+    unpriced: Count = Field(description="Calls that used tokens of unknown price.")
+    errors: Count
+    refused: Count
+    models: dict[str, ModelCost] = Field(description="By the model that was asked for.")

@@ -83,3 +83,56 @@ class AnthropicMessage(Loose):
     )
     stop_sequence: str | None = Field(None, description="The text at which it ended.")
     usage: MessageUsage
+
+
+class MessageStart(Loose):
+    """An answer begins."""
+
+    type: Literal["message_start"]
+    message: AnthropicMessage = Field(description="As far as it is known: without content.")
+
+
+class ContentBlockStart(Loose):
+    """A block begins."""
+
+    type: Literal["content_block_start"]
+    index: Count
+    content_block: ContentBlock
+
+
+class ContentBlockDelta(Loose):
+    """The next piece of a block."""
+
+    type: Literal["content_block_delta"]
+    index: Count
+    delta: dict[str, Any] = Field(description="By its `type`: `text_delta`, `thinking_delta`, `input_json_delta`, …")
+
+
+class ContentBlockStop(Loose):
+    """A block ended."""
+
+    type: Literal["content_block_stop"]
+    index: Count
+
+
+class MessageDelta(Loose):
+    """What is known of the whole answer at its end."""
+
+    type: Literal["message_delta"]
+    delta: dict[str, Any] = Field(description="`stop_reason` and `stop_sequence`.")
+    usage: dict[str, Any] = Field(description="As in a whole answer; where Headgate wrote it, `cost_usd` too.")
+
+
+class MessageStop(Loose):
+    """The answer is whole."""
+
+    type: Literal["message_stop"]
+
+
+class Ping(Loose):
+    """The model is silent still."""
+
+    type: Literal["ping"]
+
+
+EVENTS = (MessageStart, ContentBlockStart, ContentBlockDelta, ContentBlockStop, MessageDelta, MessageStop, Ping)
