@@ -267,7 +267,7 @@ def test_every_fault_is_in_the_documentation():
 
 
 GETS = ["/", "/health", "/ready", "/me", "/usage", "/usage?by=day", "/usage?by=all", "/v1/models"]
-ADMIN_GETS = ["/admin/keys", "/admin/entries", "/admin/models", "/v1/models/assistant"]
+ADMIN_GETS = ["/admin/keys", "/admin/prompts", "/admin/entries", "/admin/models", "/v1/models/assistant"]
 
 
 @pytest.mark.parametrize("path", GETS + ADMIN_GETS)
@@ -292,6 +292,13 @@ def test_keys_are_answered_as_documented(client):
     for method, body in (("GET", None), ("PATCH", {"name": "laptop"}), ("DELETE", None)):
         assert fits(client.request(method, path, json=body, headers=AS_ADMIN).json(), "Key")
     assert fits(client.get("/admin/keys/none", headers=AS_ADMIN).json(), "Error")
+
+
+def test_prompts_and_a_reload_are_answered_as_documented(client):
+    saved = client.put("/admin/prompts/greeting", json={"text": "Be kind."}, headers=AS_ADMIN)
+    assert fits(saved.json(), "SavedPrompt")
+    assert fits(client.get("/admin/prompts", headers=AS_ADMIN).json(), "PromptList")
+    assert fits(client.post("/admin/reload", headers=AS_ADMIN).json(), "Reloaded")
 
 
 def test_the_schemas_name_every_field_that_the_dialects_know():

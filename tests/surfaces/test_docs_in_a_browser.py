@@ -52,12 +52,16 @@ def authorize(browser):
 
 
 def execute(browser, operation):
-    """Try an operation; the text of the answer."""
+    """Try an operation; the text of the answer. Swagger UI may put a new button in place of one just clicked."""
     block = f"#operations-{operation}"
     browser.run(CLICK % f"{block} .opblock-summary-control")
-    browser.until(f"document.querySelector('{block} .btn.execute')")
-    browser.run(CLICK % f"{block} .btn.execute")
+    browser.until(
+        f"document.querySelector('{block} .btn.execute') && document.querySelector('{block} textarea')?.value"
+    )
     answer = f"document.querySelector('{block} .live-responses-table .response')"
+    waiting = f"document.querySelector('{block} .loading-container')"
+    click = f"document.querySelector('{block} .btn.execute')?.click()"
+    browser.until(f"{answer} || {waiting} || void {click}")
     browser.until(answer)
     return browser.run(f"{answer}.innerText")
 
