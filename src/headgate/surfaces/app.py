@@ -31,9 +31,9 @@ or, where the operator allows it, with nothing.
 The **simple** surface is made for apps and `curl`; the **OpenAI** and **Anthropic** surfaces are what their SDKs
 expect. Any of them reaches any provider.
 
-Every answer of a model and every error carries `X-Request-Id`: the operator finds the call by it. A model's answer says
-in `Headgate-…` headers, or in its body, which model spoke and what it cost, and in `RateLimit` headers what is left of
-your limits. Errors have the form of their surface, and a stable code; `Retry-After` says when to come back.
+Every answer carries `X-Request-Id`: the operator finds the call by it. A model's answer says in `Headgate-…` headers,
+or in its body, which model spoke and what it cost, and in `RateLimit` headers what is left of your limits. Errors have
+the form of their surface, and a stable code; `Retry-After` says when to come back.
 """
 
 NOT_STARTED = "Headgate has not started: its lifespan has not run (an app that is mounted must be told to run it)"

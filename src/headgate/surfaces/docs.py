@@ -163,7 +163,7 @@ def install(app: FastAPI, *, public: bool, max_prompt_chars: int = MAX_CHARS) ->
         "/docs/assets/{name}": asset,
     }
     for path, answer in answers.items():
-        app.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False, dependencies=guards)
+        app.add_api_route(path, answer, methods=["GET"], include_in_schema=False, dependencies=guards)
 
 
 def made(app: FastAPI, max_prompt_chars: int) -> dict[str, Any]:
