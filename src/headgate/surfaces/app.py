@@ -29,7 +29,12 @@ DESCRIPTION = """
 The LLM backend that every product otherwise writes again. Call it with an API key, your app's own login token,
 or, where the operator allows it, with nothing.
 
-The **simple** surface is made for apps and `curl`; the **OpenAI** surface is what OpenAI's SDKs expect.
+The **simple** surface is made for apps and `curl`; the **OpenAI** and **Anthropic** surfaces are what their SDKs
+expect. Any of them reaches any provider.
+
+Every answer carries `X-Request-Id`: the operator finds the call by it. A model's answer says in `Headgate-…` headers,
+or in its body, which model spoke and what it cost, and in `RateLimit` headers what is left of your limits. Errors have
+the form of their surface, and a stable code; `Retry-After` says when to come back.
 """
 
 NOT_STARTED = "Headgate has not started: its lifespan has not run (an app that is mounted must be told to run it)"
@@ -109,7 +114,7 @@ def build(config: Config, opening: Opening) -> Headgate:
         _declare(app, path, endpoint)
     for room in (health, models, me, admin):
         app.include_router(room.router)
-    docs.install(app, public=config.telemetry.public_docs)
+    docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)
     if origins:
         app.cors = CORSMiddleware(
@@ -133,8 +138,7 @@ def _declare(app: Headgate, path: str, endpoint: Endpoint) -> None:
     async def documented() -> None:
         """Stand in for the documentation; `answer` is what runs."""
 
-    said = DOCUMENTED[path]
-    app.add_api_route(path, documented, methods=["POST"], openapi_extra=said.openapi(endpoint), **said.arguments())
+    app.add_api_route(path, documented, methods=["POST"], **DOCUMENTED[path].arguments(endpoint))
     route = app.router.routes[-1]
     assert isinstance(route, APIRoute)  # noqa: S101 - just added
     route.app = answer
