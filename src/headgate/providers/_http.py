@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgate.core.call import Call
-from headgate.core.faults import Fault
+from headgate.core.call import Call, Clocks
+from headgate.core.faults import Fault, UpstreamBroken
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
+from headgate.dialects.sse import BODY_LIMIT
 from headgate.providers._faults import fault_of
 
 
@@ -72,3 +73,22 @@ class HttpProvider:
             raise self.fault(answered) from None
         for event in reader.close():
             yield event
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """The whole body of an answer that is no stream. Raises Faults."""
+        parts, size = [], 0
+        try:
+            async with aclosing(self.wire.chunks(ask, clocks, deadline)) as chunks:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > BODY_LIMIT:
+                        raise UpstreamBroken(f"the upstream sent an answer of more than {BODY_LIMIT} bytes")
+                    parts.append(chunk)
+        except Answered as answered:
+            raise self.fault(answered) from None
+        return b"".join(parts)
+
+
+def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
+    """The header that carries a key (RFC 6750 2.1); none without a key."""
+    return (("authorization", f"Bearer {api_key}"),) if api_key else ()
