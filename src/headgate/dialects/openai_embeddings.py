@@ -38,6 +38,7 @@ def parse(fields: dict[str, Any]) -> EmbedCall:
     """The call that a decoded body asks for. Raises InvalidField."""
     check_text("model", fields.get("model"))
     check_text("user", fields.get("user"))
+    check_text("encoding_format", fields.get("encoding_format"))
     check_count("dimensions", fields.get("dimensions"), 1, 100_000)
     if fields.get("encoding_format") not in {None, "float", "base64"}:
         raise InvalidField("encoding_format must be float or base64", field="encoding_format")
@@ -118,7 +119,9 @@ def read(data: dict[str, Any], count: int) -> Embedded:
         raise fault_in_band(data)
     try:
         found = {item.get("index", at): _vector(item["embedding"]) for at, item in enumerate(data["data"])}
-        vectors = [found[index] for index in range(max(count, len(data["data"])))]
+        vectors = [found.pop(index) for index in range(count)]
+        if found:
+            raise ValueError  # noqa: TRY301 - one more reason of the same kind
         tokens = (data.get("usage") or {}).get("prompt_tokens")
         model = data.get("model")
     except (AttributeError, LookupError, TypeError, ValueError, struct.error):
