@@ -304,13 +304,6 @@ async def test_an_error_in_place_of_vectors_is_a_fault(asker):
             await provider.embed(embedding("a"))
 
 
-async def test_a_body_without_an_end_is_refused(monkeypatch):
-    monkeypatch.setattr("headgate.providers._http.BODY_LIMIT", 10)
-    provider = cohere.connect(cohere.Options(), ScriptedWire([b"x" * 6, b"x" * 6]))
-    with pytest.raises(UpstreamBroken):
-        await provider.embed(embedding("a"))
-
-
 @pytest.mark.parametrize(
     ("vendor", "able"),
     [(openai, True), (mistral, True), (cohere, True), (ollama, True), (gemini, True), (anthropic, False)],

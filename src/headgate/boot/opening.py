@@ -70,7 +70,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
-        prices = Prices.load(config.prices)
+        prices = prices_of(config, sources)
         admission = Admission(routes, config.tiers, rules_of(config), MemoryLimiter(), ledger, prices)
         verifier = verifier_of(config)
         if verifier is not None:
@@ -96,6 +96,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         _background(stack, watch(runtime, sources))
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
         yield runtime
 
 
@@ -123,6 +124,12 @@ def static_keys(config: Config) -> dict[bytes, Principal]:
         return configured_keys(text_of(config.access.api_keys), text_of(config.access.admin_key))
     except ValueError as error:
         raise ConfigError([Problem("access.api_keys", str(config.path or "environment"), str(error))]) from None
+
+
+def prices_of(config: Config, sources: dict[str, Source]) -> Prices:
+    """What tokens cost at these providers; the operator's own prices first."""
+    own = {name: price.model_dump(exclude_none=True) for name, price in config.prices.items()}
+    return Prices.load(own, {name: (source.kind.name, source.options.base_url) for name, source in sources.items()})
 
 
 def rules_of(config: Config) -> RuleBook:

@@ -21,7 +21,7 @@ def forward(call: Call, *, stream_usage: bool = True, names: Mapping[str, str] =
     `stream_usage` asks for the tokens at the end of a stream; `names` renames fields that the server calls otherwise.
     """
     add_usage = call.stream and stream_usage and not call.usage_wanted
-    plain = call.system is None and call.fields.keys().isdisjoint(names)
+    plain = call.system is None and (not names or call.fields.keys().isdisjoint(names))
     if plain and not (add_usage and "stream_options" in call.fields):
         body = renamed(call)
         if body:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -20,10 +22,14 @@ from headgate.core.faults import Fault, InternalError, NotFound, Then
 from headgate.core.seams import Events, Provider
 from headgate.engine.breaker import Breaker
 
+T = TypeVar("T")
+
 RETRIES = 2
 BACKOFF = 0.25
 BACKOFF_MOST = 8.0
 PATIENCE = 2.0
+
+_NAME = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")  # it travels in headers, and is kept
 
 
 class Target(Struct, eq=False):
@@ -86,7 +92,7 @@ class Routes:
             return route
         provider_name, slash, upstream = (model or self.default).partition("/")
         provider = self.providers.get(provider_name)
-        if not self.direct or not slash or not upstream or provider is None:
+        if not self.direct or not slash or not _NAME.fullmatch(upstream) or provider is None:
             raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
         target = Target(provider_name, provider, upstream, self._breaker())
         route = Route(f"{provider_name}/{upstream}", (target,))
@@ -111,55 +117,54 @@ class Spoken(Struct):
     tries: int = 0
 
 
-async def first_to_speak(route: Route, call: Call, system: System | None, spoken: Spoken) -> Events:
-    """The events of the first target that speaks. Raises the last Fault where none does."""
+async def first_to_speak(
+    route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
+) -> T:
+    """What `ask` brings from the first target that speaks: `begun` or `whole`. Raises the last Fault where none does."""
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():
             continue
         aimed = call.aimed(target.model, system, route.clocks)
+        target.retries = min(10.0, target.retries + 0.2)
         attempt = 0
         while True:
             spoken.target, spoken.tries = target, spoken.tries + 1
-            events = _attempt(target, aimed)
-            async with aclosing(events):
-                try:
-                    first = await anext(events)
-                except Fault as fault:
-                    last = fault
-                    if fault.then is Then.STOP:
-                        raise
-                    pause = _pause(fault, attempt, target, call)
-                    if pause is None:
-                        break
-                else:
-                    yield first
-                    async for event in events:
-                        yield event
-                    return
+            try:
+                return await ask(target.provider, aimed)
+            except Fault as fault:
+                last = fault
+                target.breaker.failed(fault)
+                if fault.then is Then.STOP:
+                    raise
+                pause = _pause(fault, attempt, target, call)
+                if pause is None:
+                    break
             attempt += 1
             await asyncio.sleep(pause)
     raise last or _all_tripped(route)
 
 
-async def _attempt(target: Target, call: Call) -> AsyncGenerator[Event, None]:
-    """The events of one attempt, with its outcome told to the breaker."""
-    target.retries = min(10.0, target.retries + 0.2)
-    spoke = False
+async def begun(provider: Provider, call: Call) -> tuple[Event, Events]:
+    """The first event of a provider's answer, and the rest, which whoever takes it closes. Raises Faults."""
+    events = provider.events(call)
     try:
-        async with aclosing(target.provider.events(call)) as events:
-            async for event in events:
-                spoke = True
-                yield event
-    except Fault as fault:
-        target.breaker.failed(fault)
+        return await anext(events), events
+    except StopAsyncIteration:
+        raise InternalError("the provider said nothing") from None
+    except BaseException:
+        await events.aclose()
         raise
-    except (asyncio.CancelledError, GeneratorExit):
-        target.breaker.left()
-        raise
-    if not spoke:
-        raise InternalError(f"the provider {target.provider_name} said nothing")
-    target.breaker.succeeded()
+
+
+async def whole(provider: Provider, call: Call) -> Sequence[Event]:
+    """All events of a provider's answer at once. Raises Faults."""
+    # Asked for by name: isinstance against a Protocol would cost more than the rest of the router.
+    answer: Callable[[Call], Awaitable[Sequence[Event]]] | None = getattr(provider, "answer", None)
+    if answer is not None:
+        return await answer(call)
+    async with aclosing(provider.events(call)) as events:
+        return [event async for event in events]
 
 
 def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | None:

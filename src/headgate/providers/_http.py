@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.core.call import Call, Clocks
-from headgate.core.faults import Fault, UpstreamBroken
+from headgate.core.events import Event
+from headgate.core.faults import Fault
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
-from headgate.dialects.sse import BODY_LIMIT
 from headgate.providers._faults import fault_of
 
 
@@ -63,9 +63,13 @@ class HttpProvider:
 
     async def events(self, call: Call) -> Events:
         """Ask, and say what comes back."""
-        reader = self.reader(call)
+        reader, ask = self.reader(call), self.ask(call)
+        if not ask.stream:
+            for event in await self.answer(call):
+                yield event
+            return
         try:
-            async with aclosing(self.wire.chunks(self.ask(call), call.clocks, call.deadline)) as chunks:
+            async with aclosing(self.wire.chunks(ask, call.clocks, call.deadline)) as chunks:
                 async for chunk in chunks:
                     for event in reader.feed(chunk):
                         yield event
@@ -74,19 +78,21 @@ class HttpProvider:
         for event in reader.close():
             yield event
 
-    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
-        """The whole body of an answer that is no stream. Raises Faults."""
-        parts, size = [], 0
+    async def answer(self, call: Call) -> Sequence[Event]:
+        """Ask for a whole answer, and say all that it says."""
+        reader = self.reader(call)
         try:
-            async with aclosing(self.wire.chunks(ask, clocks, deadline)) as chunks:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > BODY_LIMIT:
-                        raise UpstreamBroken(f"the upstream sent an answer of more than {BODY_LIMIT} bytes")
-                    parts.append(chunk)
+            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
         except Answered as answered:
             raise self.fault(answered) from None
-        return b"".join(parts)
+        return list(reader.close())
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """The whole body of an answer that is no stream. Raises Faults."""
+        try:
+            return await self.wire.fetch(ask, clocks, deadline)
+        except Answered as answered:
+            raise self.fault(answered) from None
 
 
 def bearer(api_key: str) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -19,7 +20,7 @@ from headgate.core.faults import UpstreamDown, UpstreamRejected, UpstreamTimeout
 from headgate.core.seams import Ask, Chunks
 from headgate.providers._bounds import BOUNDS, Bounds
 from headgate.providers._connection import Connection
-from headgate.providers._inflate import Inflate
+from headgate.providers._inflate import inflate_for
 from headgate.providers._pool import Pool
 from headgate.providers._refusals import fits, refusal
 
@@ -67,35 +68,63 @@ class HttpWire:
 
     async def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
         """The body of a 2xx answer of the right type, one item for each read from the socket. See `Wire.chunks`."""
+        connection = await self._answered(ask, clocks, deadline)
+        try:
+            inflate = inflate_for(connection.headers, self._bounds)
+            while chunk := await connection.read():
+                if inflate is None:
+                    yield chunk
+                else:
+                    for piece in inflate.feed(chunk):
+                        yield piece
+            if inflate is not None:
+                inflate.close()
+        finally:
+            self._pool.give(connection)
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """The whole body of a 2xx answer of the right type. See `Wire.fetch`."""
+        connection = await self._answered(ask, clocks, deadline)
+        try:
+            inflate = inflate_for(connection.headers, self._bounds)
+            parts: list[bytes] = []
+            while chunk := await connection.read():
+                parts += inflate.feed(chunk) if inflate is not None else (chunk,)
+            if inflate is not None:
+                inflate.close()
+        finally:
+            self._pool.give(connection)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _answered(self, ask: Ask, clocks: Clocks, deadline: float) -> Connection:
+        """A connection on which the answer has begun. One from the pool that proves dead is replaced, once."""
         head = self._heads.get((ask.method, ask.path, ask.headers)) or self._head(ask)
-        ends, end = min((monotonic() + clocks.total, "total"), (deadline, "deadline"))
-        retried = False
-        while True:
-            connection = (None if retried else self._pool.rested()) or await self._connection(clocks, ends, end)
+        ends, end = monotonic() + clocks.total, "total"
+        if deadline < ends:
+            ends, end = deadline, "deadline"
+        connection = self._pool.rested()
+        if connection is not None:
             try:
-                connection.send(b"%b%d\r\n\r\n" % (head, len(ask.body)), ask.body, clocks, ends, end)
-                await connection.answered()
-                headers = connection.headers
-                if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
-                    raise await refusal(connection, ask.stream, self._bounds)
-                coding = headers.get(b"content-encoding", b"identity")
-                inflate = None if coding == b"identity" else Inflate(coding, self._bounds)
-                while chunk := await connection.read():
-                    if inflate is None:
-                        yield chunk
-                    else:
-                        for piece in inflate.feed(chunk):
-                            yield piece
-                if inflate is not None:
-                    inflate.close()
+                return await self._asked(connection, head, ask, clocks, ends, end)
             except UpstreamDown:
-                if retried or not connection.stale:
+                if not connection.stale:
                     raise
-                retried = True
-            else:
-                return
-            finally:
-                self._pool.give(connection)
+        connection = await self._connection(clocks, ends, end)
+        return await self._asked(connection, head, ask, clocks, ends, end)
+
+    async def _asked(
+        self, connection: Connection, head: bytes, ask: Ask, clocks: Clocks, ends: float, end: str
+    ) -> Connection:
+        try:
+            connection.send(head, ask.body, clocks, ends, end)
+            await connection.answered()
+            headers = connection.headers
+            if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
+                raise await refusal(connection, ask.stream, self._bounds)
+        except BaseException:
+            self._pool.give(connection)
+            raise
+        return connection
 
     async def aclose(self) -> None:
         """Close every connection, also those in use."""
@@ -160,4 +189,6 @@ def _reason(error: OSError) -> str:
         return f"its certificate is not valid ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return "no TLS"
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
     return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else type(error).__name__

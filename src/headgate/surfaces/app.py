@@ -21,6 +21,7 @@ from headgate.runtime import Runtime
 from headgate.surfaces import admin, docs, errors, health, me, models
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler
+from headgate.surfaces.envelope import Envelope
 from headgate.surfaces.table import endpoints
 
 DESCRIPTION = """
@@ -30,31 +31,35 @@ or, where the operator allows it, with nothing.
 The **simple** surface is made for apps and `curl`; the **OpenAI** surface is what OpenAI's SDKs expect.
 """
 
+NOT_STARTED = "Headgate has not started: its lifespan has not run (an app that is mounted must be told to run it)"
+
 Opening = Callable[[], AbstractAsyncContextManager[Runtime]]
 
 
 class Headgate(FastAPI):
     """FastAPI with a fast lane: `hot` holds the handlers of the model endpoints by (method, path)."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, max_body: int, **settings: Any) -> None:
         self.hot: dict[tuple[str, str], Handler] = {}
         self.cors: ASGIApp | None = None
+        self._envelope = Envelope(self.route, max_body)
         super().__init__(**settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request: CORS first where it is configured, then the fast lane, then FastAPI."""
-        if self.cors is not None and scope["type"] == "http":
-            await self.cors(scope, receive, send)
-        else:
-            await self.route(scope, receive, send)
-
-    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request by the fast lane or by FastAPI."""
-        if scope["type"] == "http" and not self.user_middleware:
+        """Answer a request: by the fast lane, unless something stands around the app that must see it."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        if self.cors is None and not self.user_middleware and "app" not in scope:
             handler = self.hot.get((scope["method"], scope["path"]))
             if handler is not None:
                 await handler(scope, receive, send)
                 return
+        scope.pop("headgate.exchange", None)
+        await (self.cors or self._envelope)(scope, receive, send)
+
+    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request by FastAPI."""
         await super().__call__(scope, receive, send)
 
     @property
@@ -62,7 +67,7 @@ class Headgate(FastAPI):
         """What the app is made of while it runs. Raises RuntimeError before it has started."""
         runtime = getattr(self.state, "headgate", None)
         if not isinstance(runtime, Runtime):
-            raise RuntimeError("Headgate has not started: its lifespan has not run")  # noqa: TRY004
+            raise RuntimeError(NOT_STARTED)  # noqa: TRY004
         return runtime
 
 
@@ -82,6 +87,7 @@ def build(config: Config, opening: Opening) -> Headgate:
             app.hot.clear()
 
     app = Headgate(
+        max_body=config.server.max_body,
         title="Headgate",
         version=__version__,
         description=DESCRIPTION,
@@ -89,6 +95,7 @@ def build(config: Config, opening: Opening) -> Headgate:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # a redirect would send the caller's key wherever its Host header says
     )
     errors.install(app)
     for path, endpoint in table.items():
@@ -99,7 +106,7 @@ def build(config: Config, opening: Opening) -> Headgate:
     origins = list(config.server.cors_origins)
     if origins:
         app.cors = CORSMiddleware(
-            app.route,
+            app._envelope,  # noqa: SLF001 - made above
             allow_origins=origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
@@ -112,6 +119,8 @@ def _declare(app: Headgate, path: str, endpoint: Endpoint) -> None:
     """Put a model endpoint into the documentation, and into FastAPI's routes for apps with middleware."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if not app.hot:
+            raise RuntimeError(NOT_STARTED)
         await app.hot["POST", path](scope, receive, send)
 
     async def documented() -> None:

@@ -12,7 +12,7 @@ from headgate.core.faults import Forbidden, Unauthenticated
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.runtime import Runtime
-from headgate.surfaces.edge import id_of
+from headgate.surfaces.ids import request_id_of
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -51,7 +51,8 @@ class CallerGate:
 
         Raises Faults, which the app answers in its own words if nobody catches them.
         """
-        return await self._runtime.gate.reply(self.who, self._call(prompt, model, system, settings))
+        _, reply = await self._runtime.gate.reply(self.who, self._call(prompt, model, system, settings))
+        return reply
 
     def stream(self, prompt: str | Prompt, *, model: str = "", system: str = "", **settings: Any) -> Events:
         """The events of the answer as they come: `Text` among them, `Receipt` last. Consume it under `aclosing`."""
@@ -80,7 +81,7 @@ async def gate_of(request: Request, who: Annotated[Principal, Depends(caller_of)
     runtime = runtime_of(request)
     headers = request.scope["headers"]
     address = runtime.address(request.scope.get("client"), headers)
-    return CallerGate(runtime, who, id_of(headers), address, request.url.path)
+    return CallerGate(runtime, who, request_id_of(request.scope), address, request.scope["path"])
 
 
 Caller = Annotated[Principal, Depends(caller_of)]

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
-from random import getrandbits
 from typing import Any
 
 from msgspec import Struct
 
 from headgate.core.call import Call
 from headgate.core.events import Open, Reply
-from headgate.core.faults import Fault, InternalError, InvalidField, TooLarge
+from headgate.core.faults import Fault, InternalError, InvalidField, InvalidJson, Overloaded, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
@@ -26,19 +24,17 @@ from headgate.engine.levels import rate_headers
 from headgate.runtime import Runtime
 from headgate.surfaces.connection import Exchange
 from headgate.surfaces.faults import Headers, Surface, body_of, headers_of, status_of
+from headgate.surfaces.ids import request_id_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-KEEP_ALIVE = 15.0
-"""Seconds of silence after which a stream carries a comment, so that proxies and phones hold the line."""
-
 _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_STOPPING = "this process is stopping; ask again, and another one answers"
 _JSON = (b"content-type", b"application/json")
 _STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -74,6 +70,7 @@ class Edge:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._max_body = runtime.config.server.max_body
+        self._heartbeat = runtime.config.server.heartbeat
 
     def handler(self, endpoint: Endpoint) -> Handler:
         """The ASGI application of one endpoint."""
@@ -84,11 +81,14 @@ class Edge:
         return handle
 
     async def _handle(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = id_of(scope["headers"])
+        request_id = request_id_of(scope)
         who: Principal | None = None
         exchange = scope.get("headgate.exchange")
         response = Response(send, request_id) if exchange is None else DirectResponse(exchange, request_id)
         line = Line(scope, receive)
+        if self._runtime.draining:
+            await self._refuse(endpoint, None, scope, Overloaded(_STOPPING), response)
+            return
         try:
             who = await self._runtime.identify(scope["headers"])
             body = await read_body(receive, self._max_body)
@@ -108,8 +108,11 @@ class Edge:
         except HungUp:
             return
         except asyncio.CancelledError:
-            if not line.cut:
+            if line.cut:
+                return
+            if response.started:
                 raise
+            await response.fault(Overloaded(_STOPPING), endpoint.surface)  # only the end of the drain cancels us
         except Exception:
             log.exception("bug", extra={"request_id": request_id})
             if not response.started:
@@ -119,28 +122,25 @@ class Edge:
         self, endpoint: Endpoint, who: Principal | None, scope: Scope, fault: Fault, response: Response
     ) -> None:
         """Answer a fault that came before the status; one that no gate has written down is written down here."""
+        if isinstance(fault, InvalidJson) and (coding := coding_of(scope["headers"])):
+            fault = InvalidField(f"bodies are taken uncompressed, not as {coding}", field="content-encoding")
         if not fault.recorded:
             gate, address = self._runtime.gate, self._runtime.address(scope.get("client"), scope["headers"])
             await gate.refuse(who, endpoint.name, response.request_id, address, fault)
         await response.fault(fault, endpoint.surface)
 
     async def _answer(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
-        async with aclosing(self._runtime.gate.answer(who, call)) as events:
-            if call.stream:
+        gate = self._runtime.gate
+        if call.stream:
+            async with aclosing(gate.answer(who, call)) as events:
                 await self._stream(endpoint, call, events, response)
-            else:
-                await self._whole(endpoint, call, events, response)
+        else:
+            opened, reply = await gate.reply(who, call)
+            await self._whole(endpoint, call, opened, reply, response)
 
-    async def _whole(self, endpoint: Endpoint, call: Call, events: Events, response: Response) -> None:
-        reply = Reply()
-        opened: Open | None = None
-        async for event in events:
-            if type(event) is Open:
-                opened = event
-            else:
-                reply.add(event)
-        assert opened is not None and reply.entry is not None  # noqa: S101, PT018 - the gate's promise
+    async def _whole(self, endpoint: Endpoint, call: Call, opened: Open, reply: Reply, response: Response) -> None:
         entry = reply.entry
+        assert entry is not None  # noqa: S101 - the gate's promise
         headers = said_headers(opened)
         headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
         if entry.cost is not None:
@@ -152,7 +152,7 @@ class Edge:
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
         await response.start(200, [*_STREAM, *said_headers(opened)])
-        silence = Silence(response)
+        silence = Silence(response, self._heartbeat)
         try:
             async for event in events:
                 data = writer.feed(event)
@@ -211,7 +211,9 @@ class DirectResponse(Response):
     __slots__ = ("_exchange",)
 
     def __init__(self, exchange: Exchange, request_id: str) -> None:
-        super().__init__(exchange.send, request_id)
+        self.request_id = request_id
+        self.started = False
+        self.last_write = 0.0
         self._exchange = exchange
 
     async def start(self, status: int, headers: Headers) -> None:
@@ -239,23 +241,27 @@ class DirectResponse(Response):
 class Silence:
     """Breaks a stream's silence with comments: one timer a stream, which looks only at when something was last sent."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, heartbeat: float) -> None:
         self._response = response
+        self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
         self._writing: asyncio.Task[None] | None = None
         response.last_write = time.monotonic()
-        self._timer = self._loop.call_later(KEEP_ALIVE, self._look)
+        self._timer = self._loop.call_later(heartbeat, self._look)
 
     def _look(self) -> None:
         quiet = time.monotonic() - self._response.last_write
-        if quiet >= KEEP_ALIVE - 0.1:
-            self._writing = self._loop.create_task(self._response.write(b": keep-alive\n\n"))
+        if quiet >= self._heartbeat * 0.99:
+            if self._writing is None or self._writing.done():  # a caller who reads nothing needs no second comment
+                self._writing = self._loop.create_task(self._response.write(b": keep-alive\n\n"))
             quiet = 0.0
-        self._timer = self._loop.call_later(KEEP_ALIVE - quiet, self._look)
+        self._timer = self._loop.call_later(self._heartbeat - quiet, self._look)
 
     def stop(self) -> None:
         """The stream is over."""
         self._timer.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
 
 
 class Line:
@@ -311,14 +317,6 @@ def said_headers(opened: Open) -> Headers:
     ]
 
 
-def id_of(headers: list[tuple[bytes, bytes]]) -> str:
-    """The caller's `X-Request-Id` if it is a sane one, else a fresh id."""
-    for name, value in headers:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return value.decode()
-    return f"req_{getrandbits(96):024x}"
-
-
 async def read_body(receive: Receive, limit: int) -> bytes:
     """The whole body. Raises TooLarge past `limit` bytes, having taken in some more so that the answer arrives."""
     message = await receive()
@@ -335,12 +333,12 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if size > limit:
-        await _linger(receive, message)
+        await linger(receive, message)
         raise TooLarge(f"the body is larger than {limit} bytes")
     return b"".join(parts)
 
 
-async def _linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
+async def linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
     """Take in what the caller is still sending, within bounds: a reset connection would lose the answer."""
     taken = 0
     try:
@@ -352,8 +350,7 @@ async def _linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
         pass
 
 
-def check_encoding(headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a compressed body: it would be unbounded."""
-    for name, value in headers:
-        if name == b"content-encoding" and value.lower() not in {b"", b"identity"}:
-            raise InvalidField("compressed request bodies are not taken", field="content-encoding")
+def coding_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """How the body is compressed; empty where it is not. Compressed ones would have no bounds, and are not taken."""
+    found = (value.strip().lower() for name, value in headers if name == b"content-encoding")
+    return ", ".join(value[:40].decode("ascii", "replace") for value in found if value not in {b"", b"identity"})
