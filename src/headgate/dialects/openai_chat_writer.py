@@ -14,6 +14,7 @@ from headgate.core.call import (
     Message,
     Part,
     Prompt,
+    Reasoning,
     RefusalPart,
     ResultPart,
     TextPart,
@@ -208,7 +209,7 @@ def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
         "top_logprobs": prompt.top_logprobs,
         "presence_penalty": prompt.presence_penalty,
         "frequency_penalty": prompt.frequency_penalty,
-        "reasoning_effort": _effort(prompt),
+        "reasoning_effort": prompt.reasoning and effort_of(prompt.reasoning),
         "user": prompt.user or None,
         "stream": True if stream else None,
         "stream_options": {"include_usage": True} if stream else None,
@@ -216,12 +217,11 @@ def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _effort(prompt: Prompt) -> str | None:
-    if prompt.reasoning is None:
-        return None
-    if prompt.reasoning.effort or prompt.reasoning.budget is None:
-        return prompt.reasoning.effort or None
-    budget = prompt.reasoning.budget
+def effort_of(reasoning: Reasoning) -> str | None:
+    """OpenAI's word for how much to think; a budget becomes the word that is nearest."""
+    if reasoning.effort or reasoning.budget is None:
+        return reasoning.effort or None
+    budget = reasoning.budget
     return "none" if budget == 0 else "low" if budget <= 2048 else "medium" if budget <= 8192 else "high"
 
 

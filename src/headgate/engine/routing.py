@@ -120,7 +120,7 @@ class Spoken(Struct):
 async def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
 ) -> T:
-    """What `ask` brings from the first target that speaks: `begun` or `whole`. Raises the last Fault where none does."""
+    """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault where none does."""
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():

@@ -6,19 +6,20 @@ A caller who speaks the same dialect is forwarded: its bytes, with the model's n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from headgate.core.call import Call, System
-from headgate.core.faults import Forbidden
+from headgate.core.call import Call
+from headgate.core.embedding import EmbedCall, Embedded, joined
 from headgate.core.seams import Ask, Provider, Reader, Wire
-from headgate.dialects import openai_chat
+from headgate.dialects import openai_chat, openai_embeddings
+from headgate.dialects.openai_chat_forward import forward
 from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader, Watcher, WholeWatcher
 from headgate.dialects.openai_chat_writer import request
+from headgate.dialects.sse import decode
 from headgate.providers import _http
 
-_USAGE = b'{"stream_options":{"include_usage":true},'
 _encode = msgspec.json.Encoder().encode
 
 
@@ -48,16 +49,13 @@ class OpenAI(_http.HttpProvider):
         own = "api.openai.com" in options.base_url
         self._max_tokens = options.max_tokens_field or ("max_completion_tokens" if own else "max_tokens")
         self._stream_usage = options.stream_usage
-        said = {
-            "authorization": options.api_key and f"Bearer {options.api_key}",
-            "openai-organization": options.organization,
-            "openai-project": options.project,
-        }
-        self._headers = tuple((name, value) for name, value in said.items() if value)
+        account = {"openai-organization": options.organization, "openai-project": options.project}
+        self._headers = (*_http.bearer(options.api_key), *((name, value) for name, value in account.items() if value))
 
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
-        body = self._forward(call) if call.dialect == self.dialect else self._translate(call)
+        same = call.dialect == self.dialect
+        body = forward(call, stream_usage=self._stream_usage) if same else self._translate(call)
         return Ask(path="/chat/completions", body=body, headers=self._headers, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
@@ -66,6 +64,15 @@ class OpenAI(_http.HttpProvider):
             return Watcher() if call.stream else WholeWatcher()
         return StreamReader() if call.stream else AnswerReader()
 
+    async def embed(self, call: EmbedCall) -> Embedded:
+        """Vectors, also of token ids."""
+        return joined([await self._embed(batch) for batch in call.batches(openai_embeddings.MOST_INPUTS)])
+
+    async def _embed(self, call: EmbedCall) -> Embedded:
+        ask = Ask(path="/embeddings", body=_encode(openai_embeddings.request(call)), headers=self._headers)
+        body = await self.fetch(ask, call.clocks, call.deadline)
+        return openai_embeddings.read(decode(body), len(call.inputs))
+
     def _translate(self, call: Call) -> bytes:
         body = request(call.prompt, call.model, stream=call.stream)
         if "max_completion_tokens" in body:
@@ -73,47 +80,6 @@ class OpenAI(_http.HttpProvider):
         if not self._stream_usage:
             body.pop("stream_options", None)
         return _encode(body)
-
-    def _forward(self, call: Call) -> bytes:
-        add_usage = call.stream and self._stream_usage and not call.usage_wanted
-        if call.system is None and not (add_usage and "stream_options" in call.fields):
-            body = renamed(call)
-            if body:
-                return _USAGE + body.lstrip()[1:] if add_usage else body
-        fields = {**call.fields, "model": call.model}
-        if call.system is not None:
-            fields["messages"] = with_system(fields["messages"], call.system)
-        if add_usage:
-            fields["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
-        return _encode(fields)
-
-
-def renamed(call: Call) -> bytes:
-    """The caller's bytes with the target's model in the place of the one asked for; empty where that is not plain.
-
-    It is where the body says `"model"` once and escapes nothing by number, so that no other key can be meant.
-    """
-    body, asked = call.body, call.fields.get("model")
-    if asked == call.model:
-        return body
-    at = body.find(b'"model"')
-    if asked is None or at < 0 or body.find(b'"model"', at + 7) >= 0 or b"\\u" in body:
-        return b""
-    written = _encode(asked)
-    begin = body.find(written, at + 7)
-    if begin < 0 or body[at + 7 : begin].strip() != b":":
-        return b""
-    return b"%b%b%b" % (body[:begin], _encode(call.model), body[begin + len(written) :])
-
-
-def with_system(messages: list[dict[str, Any]], system: System) -> list[dict[str, Any]]:
-    """The caller's messages with the operator's system prompt in front; under `replace` the caller's own wins."""
-    own = any(message["role"] in {"system", "developer"} for message in messages)
-    if own and system.policy == "forbid":
-        raise Forbidden("your tier may not send a system prompt", field="messages")
-    if not system.text or (own and system.policy == "replace"):
-        return messages
-    return [{"role": "system", "content": system.text}, *messages]
 
 
 def connect(options: Options, wire: Wire) -> Provider:

@@ -19,6 +19,7 @@ from headgate import __version__
 from headgate.config import Config
 from headgate.runtime import Runtime
 from headgate.surfaces import admin, docs, errors, health, me, models
+from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler
 from headgate.surfaces.envelope import Envelope
@@ -28,7 +29,12 @@ DESCRIPTION = """
 The LLM backend that every product otherwise writes again. Call it with an API key, your app's own login token,
 or, where the operator allows it, with nothing.
 
-The **simple** surface is made for apps and `curl`; the **OpenAI** surface is what OpenAI's SDKs expect.
+The **simple** surface is made for apps and `curl`; the **OpenAI** and **Anthropic** surfaces are what their SDKs
+expect. Any of them reaches any provider.
+
+Every answer carries `X-Request-Id`: the operator finds the call by it. A model's answer says in `Headgate-…` headers,
+or in its body, which model spoke and what it cost, and in `RateLimit` headers what is left of your limits. Errors have
+the form of their surface, and a stable code; `Retry-After` says when to come back.
 """
 
 NOT_STARTED = "Headgate has not started: its lifespan has not run (an app that is mounted must be told to run it)"
@@ -37,10 +43,14 @@ Opening = Callable[[], AbstractAsyncContextManager[Runtime]]
 
 
 class Headgate(FastAPI):
-    """FastAPI with a fast lane: `hot` holds the handlers of the model endpoints by (method, path)."""
+    """FastAPI with a fast lane for the model endpoints, by (method, path).
+
+    `hot` are plain ASGI handlers, for any server; `lane` what Headgate's own server calls without ASGI between.
+    """
 
     def __init__(self, *, max_body: int, **settings: Any) -> None:
         self.hot: dict[tuple[str, str], Handler] = {}
+        self.lane: Lane = {}
         self.cors: ASGIApp | None = None
         self._envelope = Envelope(self.route, max_body)
         super().__init__(**settings)
@@ -55,7 +65,6 @@ class Headgate(FastAPI):
             if handler is not None:
                 await handler(scope, receive, send)
                 return
-        scope.pop("headgate.exchange", None)
         await (self.cors or self._envelope)(scope, receive, send)
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +92,10 @@ def build(config: Config, opening: Opening) -> Headgate:
             edge = Edge(runtime)
             for path, endpoint in table.items():
                 app.hot["POST", path] = edge.handler(endpoint)
+                if app.cors is None and not app.user_middleware:
+                    app.lane[b"POST", path.encode()] = edge.direct(endpoint)
             yield
+            app.lane.clear()
             app.hot.clear()
 
     app = Headgate(
@@ -102,7 +114,7 @@ def build(config: Config, opening: Opening) -> Headgate:
         _declare(app, path, endpoint)
     for room in (health, models, me, admin):
         app.include_router(room.router)
-    docs.install(app, public=config.telemetry.public_docs)
+    docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)
     if origins:
         app.cors = CORSMiddleware(
@@ -126,8 +138,7 @@ def _declare(app: Headgate, path: str, endpoint: Endpoint) -> None:
     async def documented() -> None:
         """Stand in for the documentation; `answer` is what runs."""
 
-    said = DOCUMENTED[path]
-    app.add_api_route(path, documented, methods=["POST"], openapi_extra=said.openapi(endpoint), **said.arguments())
+    app.add_api_route(path, documented, methods=["POST"], **DOCUMENTED[path].arguments(endpoint))
     route = app.router.routes[-1]
     assert isinstance(route, APIRoute)  # noqa: S101 - just added
     route.app = answer

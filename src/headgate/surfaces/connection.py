@@ -1,7 +1,7 @@
-"""One client connection, and one exchange on it: uvicorn's protocol, with what it lacks.
+"""One client connection: uvicorn's protocol, with what it lacks.
 
-Bounds on the head, deadlines for what a client began to send, the news that it hung up, told at once; and for the fast
-lane answers written straight to the socket, head and body in one write.
+Bounds on the head, deadlines for what a client began to send, the news that it hung up, told at once; and a fast lane:
+a request for a model with a body of usual size goes to its handler without ASGI between.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
+from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
 from headgate.surfaces.faults import body_of, surface_of
 from headgate.surfaces.ids import id_of
 
@@ -32,62 +32,12 @@ LINGER_SECONDS = 5.0
 LINGER_BYTES = 64 * 1024 * 1024
 """How much of a refused body is let pass, so that its sender comes to read why it was refused."""
 
-STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+LANE_BYTES = 256 * 1024
+"""Largest body that is taken in before its caller is known."""
 
 _IDLE, _HEAD, _BODY, _LINGER = range(4)
 _LARGE_HEAD = "the request's line and headers are too large"
-_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
-
-Headers = list[tuple[bytes, bytes]]
-
-
-class Exchange(RequestResponseCycle):
-    """A request and its response. The fast lane writes with `whole`, or with `start`, `write` and `end`."""
-
-    def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Write a whole response at once."""
-        if not self.disconnected:
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head(status, headers), len(body), body))
-        self._complete()
-
-    def start(self, status: int, headers: Headers) -> None:
-        """Write the head of a response whose body comes in pieces; HTTP/1.0 knows no chunks, it ends with the line."""
-        self.chunked_encoding = self.scope["http_version"] != "1.0"
-        if not self.disconnected:
-            self.transport.write(self._head(status, headers) + (_CHUNKED if self.chunked_encoding else b"\r\n"))
-
-    async def write(self, data: bytes) -> None:
-        """Write a piece of the body; waits while the client is slow."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if not self.disconnected:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked_encoding else data)
-
-    def end(self) -> None:
-        """Close the body."""
-        if not self.disconnected and self.chunked_encoding:
-            self.transport.write(b"0\r\n\r\n")
-        self._complete()
-
-    def _head(self, status: int, headers: Headers) -> bytes:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        lines = [STATUS_LINES[status]]
-        lines += [b"%b: %b\r\n" % header for header in self.default_headers]
-        lines += [b"%b: %b\r\n" % header for header in headers]
-        if (b"connection", b"close") in headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            lines.append(_CLOSE)
-        return b"".join(lines)
-
-    def _complete(self) -> None:
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
 
 
 class Socket:
@@ -107,6 +57,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.url = b""
+        self.lane: Lane = getattr(self.app, "lane", {})
         self.on_hang_up: Callable[[], None] | None = None
         self.gone = False
         self.stopping = False
@@ -176,8 +127,10 @@ class Connection(HttpToolsProtocol):
         self.scope["method"] = self.parser.get_method().decode("ascii")
         if self.parser.should_upgrade() and self.scope["method"] != "CONNECT":
             return
-        exchange = self._exchange()
         waiting = self.cycle is not None and not self.cycle.response_complete
+        if not waiting and self._direct():
+            return
+        exchange = self._exchange()
         self.cycle = exchange
         if waiting:
             self.flow.pause_reading()
@@ -185,7 +138,28 @@ class Connection(HttpToolsProtocol):
         else:
             self._start_asgi_task(exchange, self.app)
 
-    def _exchange(self) -> Exchange:
+    def _direct(self) -> bool:
+        """Whether the request takes the fast lane; others have a body that must wait for the caller to be known."""
+        handler = self.lane.get((self.parser.get_method(), self.url))
+        if handler is None or self.expect_100_continue:
+            return False
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        if not length.isdigit() or int(length) > LANE_BYTES:
+            return False
+        chunked = self.parser.get_http_version() != "1.0"
+        direct = Direct(
+            self,
+            handler,
+            self.headers,
+            self.flow,
+            self.server_state.default_headers,
+            chunked=chunked,
+            keep_alive=chunked and not self.stopping and self.parser.should_keep_alive(),
+        )
+        self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
+        return True
+
+    def _exchange(self) -> RequestResponseCycle:
         """The exchange that a complete head begins, with its ASGI scope."""
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         version = self.parser.get_http_version()
@@ -195,7 +169,8 @@ class Connection(HttpToolsProtocol):
         scope["path"] = urllib.parse.unquote(path) if "%" in path else path
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
-        exchange = Exchange(
+        scope["headgate.connection"] = self
+        return RequestResponseCycle(
             scope=scope,  # type: ignore[arg-type]
             transport=self._socket,  # type: ignore[arg-type]
             flow=self.flow,
@@ -208,16 +183,15 @@ class Connection(HttpToolsProtocol):
             keep_alive=version != "1.0" and not self.stopping and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope["headgate.connection"] = self
-        scope["headgate.exchange"] = exchange
-        return exchange
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; one that nobody waits for any more is bounded too."""
         if self.phase == _LINGER:
             return
         self.taken += len(body)
-        if self.cycle is not None:
+        if isinstance(self.cycle, Direct):
+            self.cycle.body += body
+        elif self.cycle is not None:
             super().on_body(body)
             if self.cycle.response_complete and self.taken > LINGER_BYTES:
                 self.transport.close()
@@ -229,7 +203,14 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self.phase, self.taken = _IDLE, 0
-        if self.cycle is not None:
+        cycle: Any = self.cycle
+        if type(cycle) is Direct:
+            cycle.more_body = False
+            task = self.loop.create_task(cycle.handler(cycle))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            task.add_done_callback(cycle.over)
+        elif cycle is not None:
             super().on_message_complete()
 
     def shutdown(self) -> None:

@@ -12,6 +12,7 @@ from headgate.core.faults import Forbidden, Unauthenticated
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.runtime import Runtime
+from headgate.surfaces.credentials import ByBearer, ByKey
 from headgate.surfaces.ids import request_id_of
 
 
@@ -21,12 +22,12 @@ def runtime_of(request: Request) -> Runtime:
     return runtime
 
 
-async def caller_of(request: Request) -> Principal:
+async def caller_of(request: Request, _bearer: ByBearer = None, _key: ByKey = None) -> Principal:
     """Who calls. Raises Unauthenticated."""
     return await runtime_of(request).identify(request.scope["headers"])
 
 
-async def admin_of(request: Request) -> Principal:
+async def admin_of(request: Request, _bearer: ByBearer = None, _key: ByKey = None) -> Principal:
     """The admin. Raises Unauthenticated for nobody, Forbidden for anybody else."""
     who = await caller_of(request)
     if who.kind == "anonymous":
