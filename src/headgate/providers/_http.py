@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
@@ -10,9 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
-from headgate.core.faults import Fault
+from headgate.core.faults import Fault, UpstreamBroken
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
 from headgate.providers._faults import fault_of
+
+STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
+"""What a Reader stumbles with over an answer whose parts are not of the kinds that its dialect has."""
+
+log = logging.getLogger("headgate")
 
 
 class Options(BaseModel):
@@ -73,19 +79,25 @@ class HttpProvider:
                 async for chunk in chunks:
                     for event in reader.feed(chunk):
                         yield event
+            for event in reader.close():
+                yield event
         except Answered as answered:
             raise self.fault(answered) from None
-        for event in reader.close():
-            yield event
+        except STRANGE as error:
+            raise _strange(error) from error
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """Ask for a whole answer, and say all that it says."""
         reader = self.reader(call)
         try:
-            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
+            body = await self.wire.fetch(self.ask(call), call.clocks, call.deadline)
         except Answered as answered:
             raise self.fault(answered) from None
-        return list(reader.close())
+        try:
+            reader.feed(body)
+            return list(reader.close())
+        except STRANGE as error:
+            raise _strange(error) from error
 
     async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
         """The whole body of an answer that is no stream. Raises Faults."""
@@ -93,6 +105,12 @@ class HttpProvider:
             return await self.wire.fetch(ask, clocks, deadline)
         except Answered as answered:
             raise self.fault(answered) from None
+
+
+def _strange(error: Exception) -> UpstreamBroken:
+    """What to say where a Reader stumbled; the log says where."""
+    log.warning("an upstream sent an answer of an unknown shape", exc_info=error)
+    return UpstreamBroken("the upstream sent an answer of an unknown shape")
 
 
 def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
