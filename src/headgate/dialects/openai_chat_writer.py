@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -40,6 +41,8 @@ from headgate.core.events import (
 from headgate.core.faults import Unsupported
 from headgate.dialects.sse import frame
 
+_MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+_ESCAPED = b"\\u006"  # how the letters of "model" look when they hide: the one in sight may be another field's
 _encode = msgspec.json.Encoder().encode
 _FINISH: dict[Reason, str] = {
     "stop": "stop",
@@ -184,6 +187,13 @@ def usage_body(usage: Usage | None, entry: Entry) -> dict[str, Any]:
     return {**body, "cost_usd": entry.cost_usd}
 
 
+def renamed(call: Call) -> bytes | None:
+    """The caller's own bytes with the target's name for the model; None where they must be written anew."""
+    if "model" not in call.fields or call.body.count(b'"model"') != 1 or _ESCAPED in call.body:
+        return None
+    return _MODEL.sub(lambda _: b'"model":' + _encode(call.model), call.body, count=1)
+
+
 def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
     """A request body for an upstream of this dialect, from a call that came in another."""
     choice = prompt.tool_choice
@@ -208,7 +218,7 @@ def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
         "top_logprobs": prompt.top_logprobs,
         "presence_penalty": prompt.presence_penalty,
         "frequency_penalty": prompt.frequency_penalty,
-        "reasoning_effort": _effort(prompt),
+        "reasoning_effort": effort(prompt),
         "user": prompt.user or None,
         "stream": True if stream else None,
         "stream_options": {"include_usage": True} if stream else None,
@@ -216,7 +226,8 @@ def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _effort(prompt: Prompt) -> str | None:
+def effort(prompt: Prompt) -> str | None:
+    """OpenAI's word for how much to think; a budget in tokens becomes the nearest."""
     if prompt.reasoning is None:
         return None
     if prompt.reasoning.effort or prompt.reasoning.budget is None:
@@ -227,6 +238,9 @@ def _effort(prompt: Prompt) -> str | None:
 
 def _tool(name: str, tool: Any) -> dict[str, Any]:
     if not name:
+        kind = str(tool.extra.get("type"))
+        if kind not in tool.extra:  # this dialect keeps a tool's settings under its type; others don't
+            raise Unsupported(f"this model has no tool of type {kind[:50]!r}", field="tools")
         return dict(tool.extra)
     function: dict[str, Any] = {"name": name}
     if tool.description:
@@ -290,6 +304,8 @@ def _part(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": part.text}
     assert isinstance(part, MediaPart)  # noqa: S101 - `_content` is given nothing else
     if part.kind == "image":
+        if part.file_id:
+            raise Unsupported("this model takes images as data or by URL, not by id", field="messages")
         image = {"url": part.url or f"data:{part.mime};base64,{part.data}"}
         return {"type": "image_url", "image_url": {**image, **part.extra}}
     if part.kind == "audio":

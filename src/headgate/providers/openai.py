@@ -1,11 +1,11 @@
 """OpenAI, and everything that speaks its chat dialect: other vendors are rows of `presets.toml`.
 
-A caller who speaks the same dialect is forwarded: its bytes, with the model's name replaced.
+A caller who speaks the same dialect is forwarded: its bytes, with the model's name replaced. Callers of the Responses
+API are forwarded too where the server has it, else they are served by chat completions.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -14,12 +14,12 @@ import msgspec
 from headgate.core.call import Call, System
 from headgate.core.faults import Forbidden
 from headgate.core.seams import Ask, Provider, Reader, Wire
-from headgate.dialects import openai_chat
+from headgate.dialects import openai_chat, openai_responses, openai_responses_reader
 from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader, Watcher, WholeWatcher
-from headgate.dialects.openai_chat_writer import request
+from headgate.dialects.openai_chat_writer import renamed, request
+from headgate.dialects.openai_responses_request import forward
 from headgate.providers import _http
 
-_MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 _USAGE = b'{"stream_options":{"include_usage":true},'
 _encode = msgspec.json.Encoder().encode
 
@@ -27,7 +27,8 @@ _encode = msgspec.json.Encoder().encode
 class Options(_http.Options):
     """`stream_usage` asks for the tokens at the end of a stream; turn it off for a server that refuses the field.
 
-    `max_tokens_field` is the name under which the server takes the bound on its answer.
+    `max_tokens_field` is the name under which the server takes the bound on its answer. `responses` says whether the
+    server has the Responses API; by default only OpenAI's own is taken to have it.
     """
 
     env: ClassVar[Mapping[str, str]] = {"OPENAI_API_KEY": "api_key", "OPENAI_BASE_URL": "base_url"}
@@ -38,6 +39,7 @@ class Options(_http.Options):
     project: str = ""
     stream_usage: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    responses: bool | None = None
 
 
 class OpenAI(_http.HttpProvider):
@@ -50,17 +52,26 @@ class OpenAI(_http.HttpProvider):
         own = "api.openai.com" in options.base_url
         self._max_tokens = options.max_tokens_field or ("max_completion_tokens" if own else "max_tokens")
         self._stream_usage = options.stream_usage
+        self._responses = own if options.responses is None else options.responses
 
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
+        if self._speaks_responses(call):
+            return Ask(path="/responses", body=forward(call), stream=call.stream)
         body = self._forward(call) if call.dialect == self.dialect else self._translate(call)
         return Ask(path="/chat/completions", body=body, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """A watcher that passes the answer on where the caller speaks the dialect, else a full reader."""
+        if self._speaks_responses(call):
+            watcher = openai_responses_reader.Watcher if call.stream else openai_responses_reader.WholeWatcher
+            return watcher()
         if call.dialect == self.dialect:
             return Watcher() if call.stream else WholeWatcher()
         return StreamReader() if call.stream else AnswerReader()
+
+    def _speaks_responses(self, call: Call) -> bool:
+        return self._responses and call.dialect == openai_responses.NAME
 
     def _translate(self, call: Call) -> bytes:
         body = request(call.prompt, call.model, stream=call.stream)
@@ -72,10 +83,10 @@ class OpenAI(_http.HttpProvider):
 
     def _forward(self, call: Call) -> bytes:
         add_usage = call.stream and self._stream_usage and not call.usage_wanted
-        one_model = "model" in call.fields and call.body.count(b'"model"') == 1
-        if one_model and call.system is None and not (add_usage and "stream_options" in call.fields):
-            body = _MODEL.sub(lambda _: b'"model":' + _encode(call.model), call.body, count=1)
-            return _USAGE + body.lstrip()[1:] if add_usage else body
+        if call.system is None and not (add_usage and "stream_options" in call.fields):
+            body = renamed(call)
+            if body is not None:
+                return _USAGE + body.lstrip()[1:] if add_usage else body
         fields = {**call.fields, "model": call.model}
         if call.system is not None:
             fields["messages"] = with_system(fields["messages"], call.system)
