@@ -133,7 +133,7 @@ async def test_entries_gather_while_the_store_is_down_and_follow_when_it_is_back
         sent.append(entry())
         assert await ledger.written(sent[-1])
         await asyncio.sleep(0.002)
-    assert not await ledger.flush(0.2)
+    assert not await ledger.flush(5)
     assert not ledger.healthy
     assert ids(table) == []
     store.down = False
@@ -149,7 +149,7 @@ async def test_what_a_closed_ledger_could_not_deliver_is_moved_at_the_next_start
     sent = [entry() for _ in range(3)]
     for e in sent:
         first.post(e)
-    assert not await first.close(0.05)
+    assert not await first.close(5)
     store.down = False
     second = Ledger(store, outbox)
     assert await second.catch_up() == 3

@@ -47,8 +47,8 @@ def anyio_backend(request):
     ],
 )
 async def test_the_clock_that_runs_out_is_named_and_the_socket_closed(asker, steps, clock):
-    clocks = Clocks() if clock == "deadline" else slow(**{clock: 0.15})
-    deadline = time.monotonic() + 0.15 if clock == "deadline" else float("inf")
+    clocks = Clocks() if clock == "deadline" else slow(**{clock: 0.1})
+    deadline = time.monotonic() + 0.1 if clock == "deadline" else float("inf")
     async with ScriptedUpstream(steps) as upstream, asyncio.timeout(10):
         with pytest.raises(UpstreamTimeout) as caught:
             await asker.whole(upstream, stream=True, clocks=clocks, deadline=deadline)
@@ -73,9 +73,9 @@ async def test_a_whole_answer_is_under_the_clocks_as_well(asker):
 
 
 async def test_slow_but_steady_bytes_outlast_the_idle_clock(asker):
-    steps = [[chunk(b"x"), 0.1] for _ in range(8)]
+    steps = [[chunk(b"x"), 0.1] for _ in range(5)]
     async with ScriptedUpstream([stream_head(), *steps, LAST_CHUNK]) as upstream:
-        assert await asker.whole(upstream, stream=True, clocks=slow(idle=0.6, first_event=0.6)) == b"x" * 8
+        assert await asker.whole(upstream, stream=True, clocks=slow(idle=0.4, first_event=0.4)) == b"x" * 5
 
 
 async def test_a_deadline_that_has_passed_opens_no_connection(asker):
@@ -89,12 +89,23 @@ async def test_a_deadline_that_has_passed_opens_no_connection(asker):
 async def test_a_reader_that_takes_its_time_is_not_the_upstreams_silence(asker):
     data = [chunk(b"x" * 65536)] * 40
     async with ScriptedUpstream([stream_head(), *data, LAST_CHUNK]) as upstream:
-        async with asker.asking(upstream, stream=True, clocks=slow(idle=0.2)) as chunks:
+        async with asker.asking(upstream, stream=True, clocks=slow(idle=0.1)) as chunks:
             size = len(await anext(chunks))
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.3)
             async for piece in chunks:
                 size += len(piece)
         assert size == 40 * 65536
+
+
+async def test_what_came_before_a_clock_ran_out_is_still_handed_over(asker):
+    async with ScriptedUpstream([stream_head(), itertools.repeat(chunk(b"x" * 65536))]) as upstream:
+        async with asker.asking(upstream, stream=True, clocks=slow(total=0.1)) as chunks:
+            await anext(chunks)
+            await asyncio.sleep(0.2)
+            assert await anext(chunks)
+            with pytest.raises(UpstreamTimeout) as caught:
+                await anext(chunks)
+        assert caught.value.details == {"clock": "total"}
 
 
 async def test_an_upstream_is_held_back_while_nobody_reads(asker):

@@ -88,6 +88,33 @@ async def test_a_place_is_not_lost_when_connecting_fails_or_is_cancelled():
                 await anext(wire.chunks(ASK, Clocks(), float("inf")))
 
 
+@pytest.mark.parametrize("upset", [Upset.CLOSE, Upset.RESET])
+async def test_a_place_is_not_lost_when_the_upstream_hangs_up_at_once(asker, upset):
+    async with ScriptedUpstream(greeting=[upset]) as upstream:
+        asker.wire(upstream, bounds=Bounds(connections=1))
+        for _ in range(5):
+            with pytest.raises(UpstreamDown):
+                await asker.whole(upstream, clocks=Clocks(total=5))
+        assert len(upstream.connections) == 5
+
+
+async def test_cancelling_at_any_moment_loses_no_place_and_exceeds_no_bound(asker):
+    async with ScriptedUpstream([whole(b"{}")]) as upstream:
+        pool = asker.wire(upstream, bounds=Bounds(connections=2))._pool
+        for moments in range(25):
+            tasks = [asyncio.create_task(asker.whole(upstream)) for _ in range(4)]
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            for task in tasks[::2]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0.001)
+            assert 0 <= pool._places <= 2
+            assert len(pool._open) == pool._places
+        results = await asyncio.gather(*(asker.whole(upstream) for _ in range(6)))
+    assert results == [b"{}"] * 6
+
+
 async def test_a_connection_at_rest_expires(asker):
     async with ScriptedUpstream([whole(b"{}")]) as upstream, asyncio.timeout(10):
         asker.wire(upstream, bounds=Bounds(rest=0.2))
@@ -155,7 +182,6 @@ async def test_https_hangs_up_at_once(asker, served, certificate):
             await upstream.connections[0].closed.wait()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_certificate_that_nobody_signed_is_down(asker, served):
     async with ScriptedUpstream(tls=served) as upstream:
         with pytest.raises(UpstreamDown, match="certificate"):

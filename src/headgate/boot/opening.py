@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -29,7 +30,7 @@ from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import open_database
 from headgate.stores.prompts import PromptTable
-from headgate.telemetry.logs import log_calls
+from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 log = logging.getLogger("headgate")
@@ -38,15 +39,16 @@ log = logging.getLogger("headgate")
 class Recorded:
     """The ledger's store, with metrics and log lines made from the same batches."""
 
-    def __init__(self, table: LedgerTable, metrics: Metrics) -> None:
+    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog) -> None:
         self._table = table
         self._metrics = metrics
+        self._lines = lines
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write them down first; only what is safe is counted."""
         self._table.write(entries)
         self._metrics.record(entries)
-        log_calls(entries)
+        self._lines.write(entries)
 
 
 @asynccontextmanager
@@ -58,7 +60,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         await asyncio.to_thread(database.migrate)
         metrics = Metrics()
         entries = LedgerTable(database)
-        ledger = Ledger(Recorded(entries, metrics), database.path.parent / "outbox")
+        lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
+        ledger = Ledger(Recorded(entries, metrics, lines), database.path.parent / "outbox")
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
@@ -67,7 +70,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
-        prices = Prices.load(config.prices)
+        prices = prices_of(config, sources)
         admission = Admission(routes, config.tiers, rules_of(config), MemoryLimiter(), ledger, prices)
         verifier = verifier_of(config)
         if verifier is not None:
@@ -120,6 +123,12 @@ def static_keys(config: Config) -> dict[bytes, Principal]:
         return configured_keys(text_of(config.access.api_keys), text_of(config.access.admin_key))
     except ValueError as error:
         raise ConfigError([Problem("access.api_keys", str(config.path or "environment"), str(error))]) from None
+
+
+def prices_of(config: Config, sources: dict[str, Source]) -> Prices:
+    """What tokens cost at these providers; the operator's own prices first."""
+    own = {name: price.model_dump(exclude_none=True) for name, price in config.prices.items()}
+    return Prices.load(own, {name: (source.kind.name, source.options.base_url) for name, source in sources.items()})
 
 
 def rules_of(config: Config) -> RuleBook:

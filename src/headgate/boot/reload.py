@@ -50,6 +50,7 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     runtime.identify = opening.identify_of(new, runtime.ring, opening.verifier_of(new))
     admission = runtime.admission
     admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
+    admission.prices = opening.prices_of(new, kept)
     runtime.config = new
     gone = {name: source for name, source in sources.items() if kept.get(name) is not source}
     sources.clear()

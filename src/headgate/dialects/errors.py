@@ -83,7 +83,7 @@ _QUOTA = re.compile(
 _CONTEXT = re.compile(
     r"prompt (?:is )?too long|max(?:imum)? (?:context|prompt) length|context (?:length|window|limit|size)"
     r"|exceeds the maximum number of tokens|too many tokens|input is too long|input (?:token count|length).{0,40}exceed"
-    r"|reduce the length of the (?:messages|prompt)|must have less than \d+ tokens|tokens` \+ `max_new_tokens"
+    r"|reduce the length of the (?:messages|prompt)|must have less than \d+ tokens|tokens \+ `max_new_tokens"
 )
 _AUTH = re.compile(r"api key (?:not valid|expired|not found)|location is not supported")
 _FLAGGED = re.compile(r"flagged|moderation|content (?:policy|filter)|safety")
@@ -171,7 +171,7 @@ def _fault(said: Complaint, status: int) -> Fault:
 
 def redact(text: str) -> str:
     """A vendor's text without anything that looks like a key, on one line, at most MESSAGE_LIMIT characters."""
-    text = _CONTROL.sub(" ", text[: 8 * MESSAGE_LIMIT]).strip()
+    text = _CONTROL.sub(" ", text[: 2 * MESSAGE_LIMIT]).strip()
     text = _SECRET.sub("[redacted]", text)
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
@@ -179,6 +179,8 @@ def redact(text: str) -> str:
 def seconds(text: str) -> float | None:
     """A duration such as `37s`, `1m30.5s`, `6ms`, `2 minutes` or `12` (seconds), in seconds; None if it is none."""
     text = text.strip().lower()
+    if len(text) > 40:
+        return None
     try:
         return _sane(float(text))
     except ValueError:
@@ -213,16 +215,19 @@ def _as_status(mark: object) -> int | None:
     return mark if isinstance(mark, int) and 400 <= mark <= 599 else None
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, depth: int = 4) -> str:
     """The sentence in an error: `message`, `detail` (also a list, FastAPI's validation errors), or itself."""
     if isinstance(error, str):
         return error
+    if depth == 0:
+        return ""
     if isinstance(error, list):
-        return "; ".join(filter(None, map(_message, error[:5])))
+        return "; ".join(filter(None, (_message(item, depth - 1) for item in error[:5])))
     if not isinstance(error, dict):
         return ""
-    where = ".".join(str(step) for step in _list(error.get("loc")))
-    text = next(filter(None, (_message(error.get(name)) for name in ("message", "detail", "msg", "Message"))), "")
+    where = ".".join(str(step) for step in _list(error.get("loc")) if isinstance(step, (str, int)))
+    told = (_message(error.get(name), depth - 1) for name in ("message", "detail", "msg", "Message"))
+    text = next(filter(None, told), "")
     return f"{where}: {text}" if where and text else text
 
 

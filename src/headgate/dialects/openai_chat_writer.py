@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
@@ -41,8 +40,6 @@ from headgate.core.events import (
 from headgate.core.faults import Unsupported
 from headgate.dialects.sse import frame
 
-_MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
-_ESCAPED = b"\\u006"  # how the letters of "model" look when they hide: the one in sight may be another field's
 _encode = msgspec.json.Encoder().encode
 _FINISH: dict[Reason, str] = {
     "stop": "stop",
@@ -187,11 +184,22 @@ def usage_body(usage: Usage | None, entry: Entry) -> dict[str, Any]:
     return {**body, "cost_usd": entry.cost_usd}
 
 
-def renamed(call: Call) -> bytes | None:
-    """The caller's own bytes with the target's name for the model; None where they must be written anew."""
-    if "model" not in call.fields or call.body.count(b'"model"') != 1 or _ESCAPED in call.body:
-        return None
-    return _MODEL.sub(lambda _: b'"model":' + _encode(call.model), call.body, count=1)
+def renamed(call: Call) -> bytes:
+    """The caller's bytes with the target's model in the place of the one asked for; empty where that is not plain.
+
+    It is where the body says `"model"` once and escapes nothing by number, so that no other key can be meant.
+    """
+    body, asked = call.body, call.fields.get("model")
+    if asked == call.model:
+        return body
+    at = body.find(b'"model"')
+    if asked is None or at < 0 or body.find(b'"model"', at + 7) >= 0 or b"\\u" in body:
+        return b""
+    written = _encode(asked)
+    begin = body.find(written, at + 7)
+    if begin < 0 or body[at + 7 : begin].strip() != b":":
+        return b""
+    return b"%b%b%b" % (body[:begin], _encode(call.model), body[begin + len(written) :])
 
 
 def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:

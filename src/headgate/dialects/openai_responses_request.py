@@ -158,7 +158,7 @@ def forward(call: Call) -> bytes:
     """A caller's own body for an upstream of the same dialect; what is not known here travels on unchanged."""
     if call.system is None and "previous_response_id" not in call.fields and _OWN.encode() not in call.body:
         body = renamed(call)
-        if body is not None:
+        if body:
             return body
     fields = {**call.fields, "model": call.model}
     fields.pop("previous_response_id", None)

@@ -44,7 +44,7 @@ class Admission:
         self.rules = rules
         self.limiter = limiter
         self._ledger = ledger
-        self._prices = prices
+        self.prices = prices
 
     async def admit(self, who: Principal, call: Call) -> Hold:
         """A Hold for the call. Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down."""
@@ -60,7 +60,7 @@ class Admission:
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self._prices)
+        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices)
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""

@@ -15,7 +15,7 @@ from headgate.core.faults import Fault
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.engine.admission import Admission, entry_of
-from headgate.engine.hold import Hold, status_of
+from headgate.engine.hold import status_of
 from headgate.engine.ledger import Ledger
 from headgate.engine.routing import first_to_speak
 
@@ -30,31 +30,34 @@ class Gate:
     async def answer(self, who: Principal, call: Call) -> Events:
         """The events of an answer: `Open` first, `Receipt` last, once the ledger row is safe. Raises Faults."""
         hold = await self.admission.admit(who, call)
+        entry, spoken, route = hold.entry, hold.spoken, hold.route
         try:
-            async with aclosing(self._speak(hold, call)) as events:
+            call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
+            first, events = await first_to_speak(route, call, hold.system, spoken)
+            target = spoken.target
+            assert target is not None  # noqa: S101 - it has just spoken
+            async with aclosing(events):
+                hold.note(first)
+                yield Open(target.model, target.provider_name, entry.cache, hold.levels)
+                yield first
                 async for event in events:
+                    hold.note(event)
                     yield event
+            target.breaker.succeeded()
             await self.ledger.written(hold.close("ok"))
         except Fault as fault:
             fault.recorded = True
-            spoke = hold.entry.first_ms is not None
+            spoke = entry.first_ms is not None
+            if spoke and spoken.target is not None:
+                spoken.target.breaker.failed(fault)
             await self.ledger.written(hold.close(status_of(fault, spoke=spoke), fault, len(call.body)))
             raise
         finally:
-            hold.close("cancelled", None, len(call.body))
-        yield Receipt(hold.entry)
-
-    async def _speak(self, hold: Hold, call: Call) -> Events:
-        route = hold.route
-        call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
-        async with aclosing(first_to_speak(route, call, hold.system, hold.spoken)) as events:
-            async for event in events:
-                if hold.entry.first_ms is None:
-                    target = hold.spoken.target
-                    assert target is not None  # noqa: S101 - it has just spoken
-                    yield Open(route.name, target.provider_name, hold.entry.cache, hold.levels)
-                hold.note(event)
-                yield event
+            if not hold.closed:
+                if spoken.target is not None:
+                    spoken.target.breaker.left()
+                hold.close("cancelled", None, len(call.body))
+        yield Receipt(entry)
 
     async def reply(self, who: Principal, call: Call) -> Reply:
         """The whole answer, folded. Raises Faults."""

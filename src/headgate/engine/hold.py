@@ -21,12 +21,12 @@ class Hold:
 
     __slots__ = (
         "_bytes",
-        "_closed",
         "_counted",
         "_grant",
         "_ledger",
         "_prices",
         "_start",
+        "closed",
         "entry",
         "levels",
         "route",
@@ -48,7 +48,7 @@ class Hold:
         self._start = time.monotonic()
         self._bytes = 0
         self._counted = False
-        self._closed = False
+        self.closed = False
 
     def note(self, event: Event) -> None:
         """Take from an event what the ledger wants to know."""
@@ -73,9 +73,9 @@ class Hold:
     def close(self, status: str, fault: Fault | None = None, prompt_bytes: int = 0) -> Entry:
         """End the call: settle what it used and post its entry. Only the first close counts."""
         entry = self.entry
-        if self._closed:
+        if self.closed:
             return entry
-        self._closed = True
+        self.closed = True
         spoke = entry.first_ms is not None
         if spoke and not self._counted:
             entry.tokens_in, entry.tokens_out = prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -111,55 +110,40 @@ class Spoken(Struct):
     tries: int = 0
 
 
-async def first_to_speak(route: Route, call: Call, system: System | None, spoken: Spoken) -> Events:
-    """The events of the first target that speaks. Raises the last Fault where none does."""
+async def first_to_speak(route: Route, call: Call, system: System | None, spoken: Spoken) -> tuple[Event, Events]:
+    """The first event of the first target that speaks, and the rest of them. Raises the last Fault where none does.
+
+    Whoever takes the rest closes it, and tells the target's breaker how it ended.
+    """
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():
             continue
         aimed = call.aimed(target.model, system, route.clocks)
+        target.retries = min(10.0, target.retries + 0.2)
         attempt = 0
         while True:
             spoken.target, spoken.tries = target, spoken.tries + 1
-            events = _attempt(target, aimed)
-            async with aclosing(events):
-                try:
-                    first = await anext(events)
-                except Fault as fault:
-                    last = fault
-                    if fault.then is Then.STOP:
-                        raise
-                    pause = _pause(fault, attempt, target, call)
-                    if pause is None:
-                        break
-                else:
-                    yield first
-                    async for event in events:
-                        yield event
-                    return
+            events = target.provider.events(aimed)
+            try:
+                return await anext(events), events
+            except Fault as fault:
+                last = fault
+                target.breaker.failed(fault)
+                if fault.then is Then.STOP:
+                    raise
+                pause = _pause(fault, attempt, target, call)
+                if pause is None:
+                    break
+            except StopAsyncIteration:
+                raise InternalError(f"the provider {target.provider_name} said nothing") from None
+            except asyncio.CancelledError:
+                target.breaker.left()
+                await events.aclose()
+                raise
             attempt += 1
             await asyncio.sleep(pause)
     raise last or _all_tripped(route)
-
-
-async def _attempt(target: Target, call: Call) -> AsyncGenerator[Event, None]:
-    """The events of one attempt, with its outcome told to the breaker."""
-    target.retries = min(10.0, target.retries + 0.2)
-    spoke = False
-    try:
-        async with aclosing(target.provider.events(call)) as events:
-            async for event in events:
-                spoke = True
-                yield event
-    except Fault as fault:
-        target.breaker.failed(fault)
-        raise
-    except (asyncio.CancelledError, GeneratorExit):
-        target.breaker.left()
-        raise
-    if not spoke:
-        raise InternalError(f"the provider {target.provider_name} said nothing")
-    target.breaker.succeeded()
 
 
 def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | None:

@@ -30,7 +30,7 @@ _TOO_SLOW = {
 class Connection(asyncio.Protocol):
     """What is heard of the current exchange: `status` (0 until the head is there), `headers` (lower-cased), its body.
 
-    `lost` is called once, when the socket is gone.
+    `closed` says that there will be no other. `lost` is called once, when the socket is gone.
     """
 
     def __init__(self, bounds: Bounds, lost: Callable[[Connection], None]) -> None:
@@ -40,13 +40,16 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
-        self.on_body = self._parts.append  # httptools calls the list itself: no Python frame for each piece
+        self._fields: dict[bytes, bytes] = {}
+        # httptools calls the list and the dict themselves: no Python frame for each piece and each header
+        self.on_body = self._parts.append
+        self.on_header = self._fields.__setitem__
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._exchanges = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = inf
-        self._closed = False
+        self.closed = False
         self._paused = False
         self._rests = True
         self._begin(Clocks(), inf, "total")
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers = {}
         self._parts.clear()
+        self._fields.clear()
         self._clocks = clocks
         self._ends = ends
         self._end = end
@@ -66,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._until_close = False
         self._fault: UpstreamFault | None = None
-        self._size = self._head_size = self._bare = self._waiting = self._informational = 0
+        self._size = self._bare = self._waiting = self._informational = 0
 
     @property
     def stale(self) -> bool:
@@ -74,19 +78,23 @@ class Connection(asyncio.Protocol):
         return self._exchanges > 1 and not self._answering
 
     def send(self, head: bytes, body: bytes, clocks: Clocks, ends: float, end: str) -> None:
-        """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`."""
+        """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`.
+
+        `head` is the request's up to the number of bytes in its body, which is added.
+        """
         self._begin(clocks, ends, end)
         self._rests = False
         self._exchanges += 1
-        if self._closed:
+        if self.closed:
             self._fail(UpstreamDown("the upstream closed the connection"))
             return
         if len(body) <= _JOIN_LIMIT:
-            self._transport.write(head + body)
+            self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         else:
-            self._transport.write(head)
+            self._transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
             self._transport.write(body)
-        self._watch(min(self._since + clocks.first_event, ends))
+        due = self._since + clocks.first_event
+        self._watch(min(due, ends))
 
     async def answered(self) -> None:
         """Wait until the head and the first bytes of the body are there, or the whole answer.
@@ -124,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def rest(self) -> bool:
         """End the exchange; True if the connection is fit for another one, which must then begin before it expires."""
-        fit = self._done and self._keep and not self._closed and not self._transport.get_write_buffer_size()
+        fit = self._done and self._keep and not self.closed and not self._transport.get_write_buffer_size()
         if fit:
             self._rests = True
             self._since = monotonic()
@@ -135,7 +143,8 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Hang up at once."""
-        if not self._closed:
+        if not self.closed:
+            self.closed = True
             self._transport.abort()
 
     # what asyncio calls
@@ -169,7 +178,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone: the end of a body that has no other, else a fault."""
-        self._closed = True
+        self.closed = True
+        del self._parser  # it refers to this object
         if self._alarm is not None:
             self._alarm.cancel()
         if not self._done and not self._rests:
@@ -189,25 +199,19 @@ class Connection(asyncio.Protocol):
         if self._done:
             raise _Nonsense
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep one header; a trailer only counts."""
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > self._bounds.head or len(self.headers) >= self._bounds.headers:
+    def on_headers_complete(self) -> None:
+        """Take the status and the headers, or pass over an informational answer."""
+        status = self._parser.get_status_code()
+        headers = {name.lower(): value for name, value in self._fields.items()}
+        self._fields.clear()
+        if len(headers) > self._bounds.headers or sum(map(len, headers.values())) > self._bounds.head:
             self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
             raise _Nonsense
-        if not self.status:
-            self.headers[name.lower()] = value
-
-    def on_headers_complete(self) -> None:
-        """Take the status, or pass over an informational answer."""
-        status = self._parser.get_status_code()
-        headers = self.headers
         if status < 200:
             self._informational += 1
             if self._informational > self._bounds.informational or status == 101:
                 self._fail(UpstreamBroken(f"the upstream answered {status} and not the request"))
                 raise _Nonsense
-            headers.clear()
             return
         coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
@@ -215,6 +219,7 @@ class Connection(asyncio.Protocol):
             raise _Nonsense
         self._until_close = coding is None and b"content-length" not in headers
         self.status = status
+        self.headers = headers
         if status >= 300:
             self._ends = min(self._ends, monotonic() + self._bounds.error_seconds)
             self._watch(self._ends)
@@ -235,7 +240,7 @@ class Connection(asyncio.Protocol):
             self._speaking = True
             self._watch(self._since + self._clocks.idle)
         self._waiting += size
-        if self._waiting >= self._bounds.buffer and not self._paused and not self._closed:
+        if self._waiting >= self._bounds.buffer and not self._paused and not self.closed:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -243,7 +248,7 @@ class Connection(asyncio.Protocol):
     def _resume(self) -> None:
         """Read on; the time that the reader took is not the upstream's silence."""
         self._paused = False
-        if not self._closed:
+        if not self.closed:
             self._transport.resume_reading()
             self._since = monotonic()
             self._watch(self._since + (self._bounds.rest if self._rests else self._clocks.idle))
@@ -261,7 +266,7 @@ class Connection(asyncio.Protocol):
 
     def _watch(self, due: float) -> None:
         """Make sure that the timer rings no later than `due`."""
-        if due < self._alarm_at and not self._closed:
+        if due < self._alarm_at and not self.closed:
             if self._alarm is not None:
                 self._alarm.cancel()
             self._alarm_at = due

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from headgate.core.faults import UpstreamBroken
 from headgate.providers._bounds import Bounds
@@ -15,11 +15,18 @@ _GZIP = 16 + zlib.MAX_WBITS
 _CODINGS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
 
 
+def inflate_for(headers: Mapping[bytes, bytes], bounds: Bounds) -> Inflate | None:
+    """What opens a body with these headers (lower-cased), None for a plain one."""
+    coding = headers.get(b"content-encoding")
+    if not coding or (coding := coding.strip().lower()) == b"identity":
+        return None
+    return Inflate(coding, bounds)
+
+
 class Inflate:
     """Opens one body of this content coding (`gzip`, `deflate`). Raises UpstreamBroken for any other, or a bomb."""
 
     def __init__(self, coding: bytes, bounds: Bounds) -> None:
-        coding = coding.strip().lower()
         if coding not in _CODINGS:
             raise UpstreamBroken("the upstream compressed its answer in a way that was not asked for")
         self._bounds = bounds

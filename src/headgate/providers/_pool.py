@@ -49,6 +49,10 @@ class Pool:
             self._vacate()
             raise
         self._open.add(connection)
+        if connection.closed:
+            self._forget(connection)
+        elif self._shut:
+            connection.close()
         return connection
 
     def give(self, connection: Connection) -> None:
@@ -112,8 +116,10 @@ class Pool:
             waiter.set_result(None)
 
     def _forget(self, connection: Connection) -> None:
-        """A socket is gone, whoever closed it."""
-        self._open.discard(connection)
+        """A socket is gone, whoever closed it; one that was never lent has no place to leave."""
+        if connection not in self._open:
+            return
+        self._open.remove(connection)
         if not self._open:
             self._empty.set()
         if connection in self._resting:

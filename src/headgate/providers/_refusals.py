@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from headgate.core.faults import Fault, UpstreamBroken
@@ -9,13 +11,14 @@ from headgate.core.seams import Answered
 from headgate.dialects.errors import complaint
 from headgate.providers._bounds import Bounds
 from headgate.providers._connection import Connection
-from headgate.providers._inflate import Inflate
+from headgate.providers._inflate import inflate_for
 
 _STREAMS = frozenset(
     {b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/vnd.amazon.eventstream"}
 )
 
 
+@functools.lru_cache(maxsize=256)
 def fits(content_type: bytes, stream: bool) -> bool:
     """Whether this is the type that was asked for; a whole answer may come without one."""
     kind = _media_type(content_type)
@@ -49,9 +52,8 @@ async def _start_of_body(connection: Connection, bounds: Bounds) -> bytes:
     """The first bytes of an error's body; what cannot be read of it is left out."""
     parts: list[bytes] = []
     size = 0
-    coding = connection.headers.get(b"content-encoding", b"identity")
     try:
-        inflate = None if coding == b"identity" else Inflate(coding, bounds)
+        inflate = inflate_for(connection.headers, bounds)
         while size < bounds.error and (chunk := await connection.read()):
             for piece in inflate.feed(chunk) if inflate else (chunk,):
                 parts.append(piece)

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -19,7 +20,7 @@ from headgate.core.faults import UpstreamDown, UpstreamRejected, UpstreamTimeout
 from headgate.core.seams import Ask, Chunks
 from headgate.providers._bounds import BOUNDS, Bounds
 from headgate.providers._connection import Connection
-from headgate.providers._inflate import Inflate
+from headgate.providers._inflate import inflate_for
 from headgate.providers._pool import Pool
 from headgate.providers._refusals import fits, refusal
 
@@ -68,18 +69,19 @@ class HttpWire:
     async def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
         """The body of a 2xx answer of the right type, one item for each read from the socket. See `Wire.chunks`."""
         head = self._heads.get((ask.method, ask.path, ask.headers)) or self._head(ask)
-        ends, end = min((monotonic() + clocks.total, "total"), (deadline, "deadline"))
+        ends, end = monotonic() + clocks.total, "total"
+        if deadline < ends:
+            ends, end = deadline, "deadline"
         retried = False
         while True:
             connection = (None if retried else self._pool.rested()) or await self._connection(clocks, ends, end)
             try:
-                connection.send(b"%b%d\r\n\r\n" % (head, len(ask.body)), ask.body, clocks, ends, end)
+                connection.send(head, ask.body, clocks, ends, end)
                 await connection.answered()
                 headers = connection.headers
                 if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
                     raise await refusal(connection, ask.stream, self._bounds)
-                coding = headers.get(b"content-encoding", b"identity")
-                inflate = None if coding == b"identity" else Inflate(coding, self._bounds)
+                inflate = inflate_for(headers, self._bounds)
                 while chunk := await connection.read():
                     if inflate is None:
                         yield chunk
@@ -160,4 +162,6 @@ def _reason(error: OSError) -> str:
         return f"its certificate is not valid ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return "no TLS"
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
     return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else type(error).__name__

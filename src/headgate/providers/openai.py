@@ -85,7 +85,7 @@ class OpenAI(_http.HttpProvider):
         add_usage = call.stream and self._stream_usage and not call.usage_wanted
         if call.system is None and not (add_usage and "stream_options" in call.fields):
             body = renamed(call)
-            if body is not None:
+            if body:
                 return _USAGE + body.lstrip()[1:] if add_usage else body
         fields = {**call.fields, "model": call.model}
         if call.system is not None:

@@ -50,7 +50,7 @@ class KeyBody(BaseModel):
             said["models"] = tuple(self.models)
         if "limits" in said:
             said["limits"] = tuple(self.limits.items())
-        return cast(KeySettings, said)
+        return cast("KeySettings", said)
 
 
 class Rotation(BaseModel):
@@ -123,7 +123,7 @@ async def revoke_key(key_id: str, runtime: Running) -> dict[str, Any]:
 @router.get("/entries", summary="The newest calls")
 async def entries(runtime: Running, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """The ledger's newest rows, newest first."""
-    await runtime.ledger.flush()
+    await runtime.ledger.catch_up()
     found = await asyncio.to_thread(lambda: runtime.entries.entries(limit=limit))
     return {"entries": [{**msgspec.to_builtins(entry), "cost_usd": entry.cost_usd} for entry in found]}
 

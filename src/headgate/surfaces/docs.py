@@ -1,2 +1,4 @@
 """Stub."""
+
+
 def install(app, *, public): ...

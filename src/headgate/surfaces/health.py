@@ -52,7 +52,7 @@ async def metrics(request: Request, runtime: Running) -> Response:
 
 async def cost_summary(runtime: Runtime) -> dict[str, Any]:
     """What all calls came to since the ledger began, and by model."""
-    await runtime.ledger.flush()
+    await runtime.ledger.catch_up()
     everything = await asyncio.to_thread(runtime.entries.totals, "all")
     models = await asyncio.to_thread(runtime.entries.totals, "model")
     return {

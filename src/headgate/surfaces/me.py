@@ -68,7 +68,7 @@ async def totals_of(
     if who.kind == "anonymous":
         return []  # anonymous callers share one name, and must not see each other
     tenant = None if who.is_admin else who.tenant
-    await runtime.ledger.flush()
+    await runtime.ledger.catch_up()
     found = await asyncio.to_thread(runtime.entries.totals, by, since, until, tenant=tenant)
     return [
         {

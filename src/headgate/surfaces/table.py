@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from headgate.config import Config
 from headgate.dialects import simple
-from headgate.surfaces.edge import Endpoint
 from headgate.surfaces.anthropic import MESSAGES
+from headgate.surfaces.edge import Endpoint
 from headgate.surfaces.openai import CHAT_COMPLETIONS
 
 

@@ -6,7 +6,8 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import Any, TextIO
 
 import msgspec
 
@@ -16,7 +17,6 @@ FIELDS = ("request_id", "path", "target", "provider", "reason")
 """The extra fields that a log call may carry."""
 
 _encode = msgspec.json.Encoder().encode
-_calls = logging.getLogger("headgate.calls")
 
 
 class JsonFormatter(logging.Formatter):
@@ -25,13 +25,12 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON text."""
         line: dict[str, Any] = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
+            "at": _stamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
-        line |= record.__dict__.get("call", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _encode(line).decode()
@@ -57,24 +56,67 @@ def configure(level: str, form: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def log_calls(entries: Iterable[Entry]) -> None:
-    """One line a finished call, at level info; a failed one at warning."""
-    for entry in entries:
-        level = logging.WARNING if entry.status in {"failed", "partial"} else logging.INFO
-        if not _calls.isEnabledFor(level):
-            continue
-        call = {
-            "request_id": entry.request_id,
-            "surface": entry.surface,
-            "caller": f"{entry.kind}:{entry.principal}",
-            "model": entry.model[:100],
-            "target": f"{entry.provider}/{entry.target}" if entry.target else "",
-            "status": entry.status,
-            "error": entry.error,
-            "tokens_in": entry.tokens_in,
-            "tokens_out": entry.tokens_out,
-            "cost_usd": entry.cost_usd,
-            "ms": round(entry.total_ms, 1),
-        }
-        said = " ".join(f"{name}={value}" for name, value in call.items() if value not in ("", None))
-        _calls.log(level, "call %s", said, extra={"call": call})
+class CallLog:
+    """One line a finished call, written in batches: JSON objects, or words for a terminal.
+
+    Everything is logged from level info on; from `warning` on only what failed.
+    """
+
+    def __init__(self, level: str, form: str, stream: TextIO) -> None:
+        self._all = level in {"debug", "info"}
+        self._failed = level != "error"
+        self._render = _json_line if form == "json" else _text_line
+        self._stream = stream
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write the lines of these calls, in one piece."""
+        if not self._failed:
+            return
+        kept = entries if self._all else (e for e in entries if e.status in {"failed", "partial"})
+        lines = "".join(self._render(entry) for entry in kept)
+        if lines:
+            self._stream.write(lines)
+            self._stream.flush()
+
+
+def _json_line(entry: Entry) -> str:
+    level = "warning" if entry.status in {"failed", "partial"} else "info"
+    line = {
+        "at": _stamp(entry.at),
+        "level": level,
+        "logger": "headgate.calls",
+        "message": "call",
+        "request_id": entry.request_id,
+        "surface": entry.surface,
+        "caller": f"{entry.kind}:{entry.principal}",
+        "model": entry.model[:100],
+        "target": f"{entry.provider}/{entry.target}" if entry.target else "",
+        "status": entry.status,
+        "error": entry.error,
+        "tokens_in": entry.tokens_in,
+        "tokens_out": entry.tokens_out,
+        "cost_usd": entry.cost_usd,
+        "ms": round(entry.total_ms, 1),
+    }
+    return _encode(line).decode() + "\n"
+
+
+def _text_line(entry: Entry) -> str:
+    status = f"{entry.status} {entry.error}" if entry.error else entry.status
+    target = f" -> {entry.provider}/{entry.target}" if entry.target else ""
+    caller = f"{entry.kind}:{entry.principal}" if entry.principal != entry.kind else entry.kind
+    line = (
+        f"{time.strftime('%H:%M:%S', time.localtime(entry.at))} call    {entry.surface} {caller} "
+        f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {entry.total_ms:.0f} ms "
+        f"{entry.request_id}"
+    )
+    return (line if line.isprintable() else line.encode("unicode_escape").decode()) + "\n"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _stamp(at: float) -> str:
+    return f"{_second(int(at))}.{int(at % 1 * 1000):03}Z"
