@@ -17,6 +17,7 @@ from headgate.engine.ledger import Ledger
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
+from headgate.stores.responses import ResponseTable
 from headgate.telemetry.metrics import Metrics
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -41,6 +42,7 @@ class Runtime:
     keys: KeyStore
     ring: KeyRing
     prompts: PromptTable
+    responses: ResponseTable
     metrics: Metrics
     reload: Callable[[], Awaitable[list[str]]]
     started: float = field(default_factory=time.time)

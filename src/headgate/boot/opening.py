@@ -30,6 +30,7 @@ from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import open_database
 from headgate.stores.prompts import PromptTable
+from headgate.stores.responses import ResponseTable
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
@@ -87,6 +88,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             keys=keys,
             ring=ring,
             prompts=prompts,
+            responses=ResponseTable(database),
             metrics=metrics,
             reload=lambda: take_over(runtime, sources),
         )

@@ -152,7 +152,7 @@ def check_input(fields: dict[str, Any]) -> None:
     if type(said) is str:
         return
     if said is None or said == []:
-        if fields.get("previous_response_id") is None and fields.get("prompt") is None:
+        if not fields.get("previous_response_id") and fields.get("prompt") is None:
             raise InvalidField("input is required and must be a string or an array of items", field="input")
         return
     if type(said) is not list:

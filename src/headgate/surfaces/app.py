@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headgate import __version__
 from headgate.config import Config
 from headgate.runtime import Runtime
-from headgate.surfaces import admin, docs, errors, health, me, models
+from headgate.surfaces import admin, docs, errors, health, me, models, responses
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler
 from headgate.surfaces.table import endpoints
@@ -93,7 +93,7 @@ def build(config: Config, opening: Opening) -> Headgate:
     errors.install(app)
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
-    for room in (health, models, me, admin):
+    for room in (health, models, responses, me, admin):
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs)
     origins = list(config.server.cors_origins)
