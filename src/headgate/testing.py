@@ -17,6 +17,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from enum import Enum
 from time import monotonic
 from typing import Self, TypeVar, cast
@@ -253,6 +254,11 @@ class ScriptedWire:
         self.hung_up = 0
         self.closed = False
         self._scripts = list(scripts)
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """Play the next script, and give it whole."""
+        async with aclosing(self.chunks(ask, clocks, deadline)) as chunks:
+            return b"".join([chunk async for chunk in chunks])
 
     async def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:  # noqa: ARG002 - the seam's signature
         """Play the next script."""

@@ -26,6 +26,14 @@ class Provider(Protocol):
         ...
 
 
+class Answerer(Protocol):
+    """A Provider that can also give a whole answer at once, which is cheaper than a stream of one piece."""
+
+    async def answer(self, call: Call) -> Sequence[Event]:
+        """All events of the answer. Raises Faults; cancelling it hangs up on the upstream."""
+        ...
+
+
 class Reader(Protocol):
     """Pure, made for one answer: an upstream's bytes, split anywhere, become events."""
 
@@ -78,6 +86,10 @@ class Wire(Protocol):
 
         Raises Answered for another status, UpstreamDown, UpstreamTimeout, UpstreamBroken.
         """
+        ...
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """The same body, whole."""
         ...
 
     async def aclose(self) -> None:

@@ -154,13 +154,13 @@ class WholeWatcher(WholeReader):
         check_answer(data)
         if any("message" not in choice for choice in data["choices"]):
             body = _with_messages(data)
-        yield Begin(text_of(data.get("id")), text_of(data.get("model")))
-        yield Verbatim(body)
+        meant: list[Event] = [Verbatim(body)]
         for at, choice in enumerate(data["choices"]):
-            yield done(choice.get("finish_reason") or "", choice.get("index", at) or 0)
+            meant.append(done(choice.get("finish_reason") or "", choice.get("index", at) or 0))
         usage = usage_of(data)
         if usage is not None:
-            yield usage
+            meant.append(usage)
+        return meant
 
 
 def _with_messages(data: dict[str, Any]) -> bytes:

@@ -187,7 +187,7 @@ class Watcher(SseReader):
         kind = head.type or name
         _check(kind, head.error, decode(data) if kind == "error" or head.error else {})
         if kind in _ENDS:
-            final = decode(data)
+            final = {"type": kind, **decode(data)}
             response = final.get("response") or {}
             check_answer(response)
             passed.extend(self._waiting)

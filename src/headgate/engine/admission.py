@@ -60,14 +60,13 @@ class Admission:
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices)
+        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices, len(call.body))
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""
         entry.status = status_of(fault, spoke=False)
         entry.error = fault.code
         fault.recorded = True
-        self._ledger.post(entry)
         await self._ledger.written(entry)
 
     def check_right(self, who: Principal, tier: Tier, route: Route) -> None:

@@ -15,9 +15,9 @@ from headgate.core.faults import Fault
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.engine.admission import Admission, entry_of
-from headgate.engine.hold import status_of
+from headgate.engine.hold import Hold
 from headgate.engine.ledger import Ledger
-from headgate.engine.routing import first_to_speak
+from headgate.engine.routing import begun, first_to_speak, whole
 
 
 class Gate:
@@ -30,42 +30,36 @@ class Gate:
     async def answer(self, who: Principal, call: Call) -> Events:
         """The events of an answer: `Open` first, `Receipt` last, once the ledger row is safe. Raises Faults."""
         hold = await self.admission.admit(who, call)
-        entry, spoken, route = hold.entry, hold.spoken, hold.route
-        try:
-            call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
-            first, events = await first_to_speak(route, call, hold.system, spoken)
-            target = spoken.target
-            assert target is not None  # noqa: S101 - it has just spoken
+        with hold:
+            call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
+            first, events = await first_to_speak(hold.route, call, hold.system, hold.spoken, begun)
             async with aclosing(events):
                 hold.note(first)
-                yield Open(target.model, target.provider_name, entry.cache, hold.levels)
+                yield hold.opening()
                 yield first
                 async for event in events:
                     hold.note(event)
                     yield event
-            target.breaker.succeeded()
-            await self.ledger.written(hold.close("ok"))
-        except Fault as fault:
-            fault.recorded = True
-            spoke = entry.first_ms is not None
-            if spoke and spoken.target is not None:
-                spoken.target.breaker.failed(fault)
-            await self.ledger.written(hold.close(status_of(fault, spoke=spoke), fault, len(call.body)))
-            raise
-        finally:
-            if not hold.closed:
-                if spoken.target is not None:
-                    spoken.target.breaker.left()
-                hold.close("cancelled", None, len(call.body))
-        yield Receipt(entry)
+        await self._written(hold)
+        yield Receipt(hold.entry)
 
-    async def reply(self, who: Principal, call: Call) -> Reply:
-        """The whole answer, folded. Raises Faults."""
+    async def reply(self, who: Principal, call: Call) -> tuple[Open, Reply]:
+        """The whole answer, folded, once the ledger row is safe; the same journey in one go. Raises Faults."""
+        hold = await self.admission.admit(who, call)
         reply = Reply()
-        async with aclosing(self.answer(who, call)) as events:
-            async for event in events:
+        with hold:
+            call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
+            for event in await first_to_speak(hold.route, call, hold.system, hold.spoken, whole):
+                hold.note(event)
                 reply.add(event)
-        return reply
+        await self._written(hold)
+        reply.entry = hold.entry
+        return hold.opening(), reply
+
+    async def _written(self, hold: Hold) -> None:
+        """Entries are safe at once, unless the local disk refused them: then the store must take them first."""
+        if not hold.safe:
+            await self.ledger.flush()
 
     async def refuse(self, who: Principal | None, surface: str, request_id: str, address: str, fault: Fault) -> None:
         """Write down a request that never became a call: nobody's credential, a body that is none."""

@@ -6,8 +6,8 @@ import time
 
 from headgate.core.call import System
 from headgate.core.entry import Entry
-from headgate.core.events import Done, Event, Text, Thinking, ToolArgs, Usage, Verbatim
-from headgate.core.faults import CallerFault, Fault, ServerFault
+from headgate.core.events import Done, Event, Open, Text, Thinking, ToolArgs, Usage, Verbatim
+from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
 from headgate.core.seams import Grant
 from headgate.engine.ledger import Ledger
 from headgate.engine.prices import Prices
@@ -25,39 +25,74 @@ class Hold:
         "_grant",
         "_ledger",
         "_prices",
+        "_prompt_bytes",
         "_start",
-        "closed",
         "entry",
-        "levels",
         "route",
+        "safe",
         "spoken",
         "system",
     )
 
     def __init__(
-        self, entry: Entry, route: Route, system: System | None, grant: Grant, ledger: Ledger, prices: Prices
+        self,
+        entry: Entry,
+        route: Route,
+        system: System | None,
+        grant: Grant,
+        ledger: Ledger,
+        prices: Prices,
+        prompt_bytes: int,
     ) -> None:
         self.entry = entry
         self.route = route
         self.system = system
-        self.levels = grant.levels
         self.spoken = Spoken()
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
+        self._prompt_bytes = prompt_bytes
         self._start = time.monotonic()
         self._bytes = 0
         self._counted = False
-        self.closed = False
+        self.safe = False
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close: how the block ended is how the call did."""
+        target = self.spoken.target
+        if error is None:
+            self._close("ok", "")
+            if target is not None:
+                target.breaker.succeeded()
+        elif isinstance(error, Fault):
+            spoke = self.entry.first_ms is not None
+            if spoke and target is not None:
+                target.breaker.failed(error)
+            error.recorded = True
+            self._close(status_of(error, spoke=spoke), error.code)
+        elif isinstance(error, Exception):
+            self._close("failed", InternalError.code)
+        else:
+            if target is not None:
+                target.breaker.left()
+            self._close("cancelled", "")
+
+    def opening(self) -> Open:
+        """What may be said once a target speaks."""
+        target = self.spoken.target
+        assert target is not None  # noqa: S101 - asked for only then
+        return Open(target.model, target.provider_name, self.entry.cache, self._grant.levels)
 
     def note(self, event: Event) -> None:
         """Take from an event what the ledger wants to know."""
         entry = self.entry
         if entry.first_ms is None:
             entry.first_ms = (time.monotonic() - self._start) * 1000
-        kind = type(event)
-        if kind is Verbatim:
-            self._bytes += event.frames * TOKEN  # type: ignore[union-attr]  # a frame carries about a token
+        if isinstance(event, Verbatim):
+            self._bytes += event.frames * TOKEN  # a frame carries about a token
         elif isinstance(event, Text | Thinking):
             self._bytes += len(event.text)
         elif isinstance(event, ToolArgs):
@@ -70,19 +105,14 @@ class Hold:
         elif isinstance(event, Done):
             entry.finish = event.raw or event.reason
 
-    def close(self, status: str, fault: Fault | None = None, prompt_bytes: int = 0) -> Entry:
-        """End the call: settle what it used and post its entry. Only the first close counts."""
+    def _close(self, status: str, error: str) -> None:
+        """Settle what the call used, and post its entry. Never waits, so that no hang-up can skip it."""
         entry = self.entry
-        if self.closed:
-            return entry
-        self.closed = True
+        entry.status, entry.error = status, error
         spoke = entry.first_ms is not None
         if spoke and not self._counted:
-            entry.tokens_in, entry.tokens_out = prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
+            entry.tokens_in, entry.tokens_out = self._prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
             entry.estimated = True
-        entry.status = status
-        if fault is not None:
-            entry.error = fault.code
         target = self.spoken.target
         if target is not None:
             entry.provider, entry.target, entry.tries = target.provider_name, target.model, self.spoken.tries
@@ -90,8 +120,7 @@ class Hold:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
         self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
-        self._ledger.post(entry)
-        return entry
+        self.safe = self._ledger.post(entry)
 
     def _charge(self, entry: Entry) -> None:
         price = self._prices.find(entry.provider, entry.target)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +20,8 @@ from headgate.core.events import Event
 from headgate.core.faults import Fault, InternalError, NotFound, Then
 from headgate.core.seams import Events, Provider
 from headgate.engine.breaker import Breaker
+
+T = TypeVar("T")
 
 RETRIES = 2
 BACKOFF = 0.25
@@ -110,11 +114,10 @@ class Spoken(Struct):
     tries: int = 0
 
 
-async def first_to_speak(route: Route, call: Call, system: System | None, spoken: Spoken) -> tuple[Event, Events]:
-    """The first event of the first target that speaks, and the rest of them. Raises the last Fault where none does.
-
-    Whoever takes the rest closes it, and tells the target's breaker how it ended.
-    """
+async def first_to_speak(
+    route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
+) -> T:
+    """What `ask` brings from the first target that speaks: `begun` or `whole`. Raises the last Fault where none does."""
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():
@@ -124,9 +127,8 @@ async def first_to_speak(route: Route, call: Call, system: System | None, spoken
         attempt = 0
         while True:
             spoken.target, spoken.tries = target, spoken.tries + 1
-            events = target.provider.events(aimed)
             try:
-                return await anext(events), events
+                return await ask(target.provider, aimed)
             except Fault as fault:
                 last = fault
                 target.breaker.failed(fault)
@@ -135,15 +137,31 @@ async def first_to_speak(route: Route, call: Call, system: System | None, spoken
                 pause = _pause(fault, attempt, target, call)
                 if pause is None:
                     break
-            except StopAsyncIteration:
-                raise InternalError(f"the provider {target.provider_name} said nothing") from None
-            except asyncio.CancelledError:
-                target.breaker.left()
-                await events.aclose()
-                raise
             attempt += 1
             await asyncio.sleep(pause)
     raise last or _all_tripped(route)
+
+
+async def begun(provider: Provider, call: Call) -> tuple[Event, Events]:
+    """The first event of a provider's answer, and the rest, which whoever takes it closes. Raises Faults."""
+    events = provider.events(call)
+    try:
+        return await anext(events), events
+    except StopAsyncIteration:
+        raise InternalError("the provider said nothing") from None
+    except BaseException:
+        await events.aclose()
+        raise
+
+
+async def whole(provider: Provider, call: Call) -> Sequence[Event]:
+    """All events of a provider's answer at once. Raises Faults."""
+    # Asked for by name: isinstance against a Protocol would cost more than the rest of the router.
+    answer: Callable[[Call], Awaitable[Sequence[Event]]] | None = getattr(provider, "answer", None)
+    if answer is not None:
+        return await answer(call)
+    async with aclosing(provider.events(call)) as events:
+        return [event async for event in events]
 
 
 def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | None:

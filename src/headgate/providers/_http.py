@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.core.call import Call
+from headgate.core.events import Event
 from headgate.core.faults import Fault
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
 from headgate.providers._faults import fault_of
@@ -62,9 +63,13 @@ class HttpProvider:
 
     async def events(self, call: Call) -> Events:
         """Ask, and say what comes back."""
-        reader = self.reader(call)
+        reader, ask = self.reader(call), self.ask(call)
+        if not ask.stream:
+            for event in await self.answer(call):
+                yield event
+            return
         try:
-            async with aclosing(self.wire.chunks(self.ask(call), call.clocks, call.deadline)) as chunks:
+            async with aclosing(self.wire.chunks(ask, call.clocks, call.deadline)) as chunks:
                 async for chunk in chunks:
                     for event in reader.feed(chunk):
                         yield event
@@ -72,3 +77,12 @@ class HttpProvider:
             raise self.fault(answered) from None
         for event in reader.close():
             yield event
+
+    async def answer(self, call: Call) -> Sequence[Event]:
+        """Ask for a whole answer, and say all that it says."""
+        reader = self.reader(call)
+        try:
+            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
+        except Answered as answered:
+            raise self.fault(answered) from None
+        return list(reader.close())

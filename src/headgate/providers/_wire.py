@@ -68,36 +68,63 @@ class HttpWire:
 
     async def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
         """The body of a 2xx answer of the right type, one item for each read from the socket. See `Wire.chunks`."""
+        connection = await self._answered(ask, clocks, deadline)
+        try:
+            inflate = inflate_for(connection.headers, self._bounds)
+            while chunk := await connection.read():
+                if inflate is None:
+                    yield chunk
+                else:
+                    for piece in inflate.feed(chunk):
+                        yield piece
+            if inflate is not None:
+                inflate.close()
+        finally:
+            self._pool.give(connection)
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """The whole body of a 2xx answer of the right type. See `Wire.fetch`."""
+        connection = await self._answered(ask, clocks, deadline)
+        try:
+            inflate = inflate_for(connection.headers, self._bounds)
+            parts: list[bytes] = []
+            while chunk := await connection.read():
+                parts += inflate.feed(chunk) if inflate is not None else (chunk,)
+            if inflate is not None:
+                inflate.close()
+        finally:
+            self._pool.give(connection)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _answered(self, ask: Ask, clocks: Clocks, deadline: float) -> Connection:
+        """A connection on which the answer has begun. One from the pool that proves dead is replaced, once."""
         head = self._heads.get((ask.method, ask.path, ask.headers)) or self._head(ask)
         ends, end = monotonic() + clocks.total, "total"
         if deadline < ends:
             ends, end = deadline, "deadline"
-        retried = False
-        while True:
-            connection = (None if retried else self._pool.rested()) or await self._connection(clocks, ends, end)
+        connection = self._pool.rested()
+        if connection is not None:
             try:
-                connection.send(head, ask.body, clocks, ends, end)
-                await connection.answered()
-                headers = connection.headers
-                if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
-                    raise await refusal(connection, ask.stream, self._bounds)
-                inflate = inflate_for(headers, self._bounds)
-                while chunk := await connection.read():
-                    if inflate is None:
-                        yield chunk
-                    else:
-                        for piece in inflate.feed(chunk):
-                            yield piece
-                if inflate is not None:
-                    inflate.close()
+                return await self._asked(connection, head, ask, clocks, ends, end)
             except UpstreamDown:
-                if retried or not connection.stale:
+                if not connection.stale:
                     raise
-                retried = True
-            else:
-                return
-            finally:
-                self._pool.give(connection)
+        connection = await self._connection(clocks, ends, end)
+        return await self._asked(connection, head, ask, clocks, ends, end)
+
+    async def _asked(
+        self, connection: Connection, head: bytes, ask: Ask, clocks: Clocks, ends: float, end: str
+    ) -> Connection:
+        try:
+            connection.send(head, ask.body, clocks, ends, end)
+            await connection.answered()
+            headers = connection.headers
+            if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
+                raise await refusal(connection, ask.stream, self._bounds)
+        except BaseException:
+            self._pool.give(connection)
+            raise
+        return connection
 
     async def aclose(self) -> None:
         """Close every connection, also those in use."""

@@ -51,7 +51,8 @@ class CallerGate:
 
         Raises Faults, which the app answers in its own words if nobody catches them.
         """
-        return await self._runtime.gate.reply(self.who, self._call(prompt, model, system, settings))
+        _, reply = await self._runtime.gate.reply(self.who, self._call(prompt, model, system, settings))
+        return reply
 
     def stream(self, prompt: str | Prompt, *, model: str = "", system: str = "", **settings: Any) -> Events:
         """The events of the answer as they come: `Text` among them, `Receipt` last. Consume it under `aclosing`."""

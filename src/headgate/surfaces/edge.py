@@ -130,29 +130,24 @@ class Edge:
     async def _answer(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
-        async with aclosing(self._runtime.gate.answer(who, call)) as events:
-            if call.stream:
+        gate = self._runtime.gate
+        if call.stream:
+            async with aclosing(gate.answer(who, call)) as events:
                 await self._stream(endpoint, who, call, events, response)
-            else:
-                await self._whole(endpoint, who, call, events, response)
+            return
+        opened, reply = await gate.reply(who, call)
+        body = endpoint.whole(call, reply)
+        if endpoint.finish is not None:
+            await endpoint.finish(self._runtime, who, call, body)
+        await self._whole(opened, reply, body, response)
 
-    async def _whole(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
-        reply = Reply()
-        opened: Open | None = None
-        async for event in events:
-            if type(event) is Open:
-                opened = event
-            else:
-                reply.add(event)
-        assert opened is not None and reply.entry is not None  # noqa: S101, PT018 - the gate's promise
+    async def _whole(self, opened: Open, reply: Reply, body: bytes, response: Response) -> None:
         entry = reply.entry
+        assert entry is not None  # noqa: S101 - the gate's promise
         headers = said_headers(opened)
         headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
         if entry.cost is not None:
             headers.append((b"headgate-cost-usd", b"%.9f" % (entry.cost / 1e9)))
-        body = endpoint.whole(call, reply)
-        if endpoint.finish is not None:
-            await endpoint.finish(self._runtime, who, call, body)
         await response.whole(200, body, headers)
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
@@ -221,7 +216,9 @@ class DirectResponse(Response):
     __slots__ = ("_exchange",)
 
     def __init__(self, exchange: Exchange, request_id: str) -> None:
-        super().__init__(exchange.send, request_id)
+        self.request_id = request_id
+        self.started = False
+        self.last_write = 0.0
         self._exchange = exchange
 
     async def start(self, status: int, headers: Headers) -> None:
