@@ -109,12 +109,14 @@ def test_responses_expire(table, database, clock):
 
 
 def test_the_oldest_make_room_for_the_newest(table, clock, monkeypatch):
-    monkeypatch.setattr(responses, "MOST", 3)
-    for number in range(6):
+    monkeypatch.setattr(responses, "MOST", 10)
+    table.keep(BOB, ASKED, answer(0))
+    for number in range(20):
         table.keep(ADA, ASKED, answer(number))
         clock.advance(1)
-    table.keep(BOB, ASKED, answer(9))
-    assert kept(table, ADA, *range(6)) == [3, 4, 5]
+        assert kept(table, ADA, *range(20))[-9:] == list(range(number + 1))[-9:]
+        assert len(kept(table, ADA, *range(20))) <= 10
+    assert kept(table, BOB, 0) == [0]
 
 
 def test_large_ones_make_room_too(table, clock, monkeypatch):

@@ -18,9 +18,9 @@ DAYS = 30
 LARGEST = 8 * 1024 * 1024
 """Bytes of one response with its input; a larger one is not kept."""
 MOST = 1000
-"""Responses of a tenant; the oldest make room."""
+"""Responses of a tenant; past it the oldest tenth makes room."""
 MOST_BYTES = 256 * 1024 * 1024
-"""Bytes of a tenant's responses; the oldest make room."""
+"""Bytes of a tenant's responses; past it the oldest tenth makes room."""
 
 _INSERT = "INSERT INTO responses (tenant, id, created, expires, size, input, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_ITEM = (
@@ -33,12 +33,13 @@ _ITEMS = (
 )
 _DELETE = "DELETE FROM responses WHERE tenant = ? AND id = ?"
 _EXPIRE = "DELETE FROM responses WHERE expires <= ?"
+_HELD = "SELECT COUNT(*), SUM(size) FROM responses WHERE tenant = ?"
 _PRUNE = """
 DELETE FROM responses WHERE tenant = ? AND id IN (
     SELECT id FROM (
         SELECT id, ROW_NUMBER() OVER newest AS place, SUM(size) OVER newest AS total
         FROM responses WHERE tenant = ?
-        WINDOW newest AS (ORDER BY created DESC, id)
+        WINDOW newest AS (ORDER BY created DESC, id DESC)
     ) AS kept WHERE place > ? OR total > ?
 )
 """
@@ -71,8 +72,10 @@ class ResponseTable:
             (_DELETE, (tenant, id_)),
             (_INSERT, (tenant, id_, now, now + DAYS * 86_400, size, given, body)),
             *items,
-            (_PRUNE, (tenant, tenant, MOST, MOST_BYTES)),
         )
+        held, total = self._database.rows(_HELD, (tenant,))[0]
+        if held > MOST or total > MOST_BYTES:
+            self._database.run((_PRUNE, (tenant, tenant, MOST * 9 // 10, MOST_BYTES * 9 // 10)))
         return True
 
     def body(self, tenant: str, id_: str) -> bytes:
