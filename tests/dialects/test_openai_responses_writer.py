@@ -241,6 +241,12 @@ def test_a_failure_is_an_error_event_after_which_nothing_ends():
     assert b"response.completed" not in stream
 
 
+def test_a_stream_begins_even_where_it_fails_at_once():
+    writer = Writer(call_of(stream=True))
+    writer.feed(Begin("x", "m"))
+    assert kinds(writer.fail(b'{"error":{"message":"oops"}}')) == ["created", "in_progress", "error"]
+
+
 def test_a_watched_stream_ends_with_the_upstreams_own_end_and_the_cost():
     events = read(Watcher(), frames(*opening(), ev("completed", response=response(output=ITEMS, brand_new=1.5))))
     events += [Receipt(ENTRY)]

@@ -117,10 +117,11 @@ class Writer:
     def fail(self, error: bytes) -> bytes:
         """The rendered error as an `error` event, flat as documented and nested as SDKs raise it; no end follows."""
         said = msgspec.json.decode(error)["error"]
-        numbers = _NUMBER.findall(self._passed)
-        if numbers:
-            self._number = int(numbers[-1])
         flat = {name: said.get(name) for name in ("code", "message", "param")}
+        if not self._passed:
+            return self._preamble() + self._say("error", {**flat, "error": said})
+        numbers = _NUMBER.findall(self._passed)
+        self._number = int(numbers[-1]) if numbers else self._number
         return self._say("error", {**flat, "error": said})
 
     def response(self, status: str, entry: Entry | None = None) -> dict[str, Any]:
