@@ -98,6 +98,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         _background(stack, watch(runtime, sources))
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
         yield runtime
 
 

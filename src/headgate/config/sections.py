@@ -33,6 +33,9 @@ class Server(Section):
     drain: Duration = Field(30.0, description="How long running answers may still take after SIGTERM.")
     head_timeout: Duration = Field(10.0, description="How long a client may take to send its request line and headers.")
     body_timeout: Duration = Field(30.0, description="How long a client may take to send its body.")
+    heartbeat: Duration = Field(
+        15.0, description="Silence after which a stream carries a comment, so that proxies and phones hold the line."
+    )
 
     @property
     def loopback(self) -> bool:

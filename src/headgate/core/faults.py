@@ -2,7 +2,7 @@
 
 Fault
 ├── CallerFault                 the caller can mend it
-│   ├── InvalidJson  InvalidField  TooLarge  NotFound  ContextTooLong  Unsupported
+│   ├── InvalidJson  InvalidField  TooLarge  TooSlow  NotFound  ContextTooLong  Unsupported
 │   ├── Unauthenticated  Forbidden
 │   └── LimitReached
 │       └── RateLimited  BudgetExhausted
@@ -78,6 +78,12 @@ class TooLarge(CallerFault):
     """The body is larger than the server takes."""
 
     code = "too_large"
+
+
+class TooSlow(CallerFault):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
 
 
 class NotFound(CallerFault):

@@ -1,4 +1,6 @@
-"""JSON as callers must send it: UTF-8, one object, no NaN, no lone surrogates, no duplicate keys, at most 64 deep.
+"""JSON as callers must send it: UTF-8, one object at most 64 deep, no duplicate keys, no NaN, no lone surrogates.
+
+Whole numbers fit 64 bits, so that what is taken apart here can be put together again.
 
 Lenient parsers disagree about such bodies, and what passes here in one reading must not reach a model in another.
 """
@@ -56,8 +58,11 @@ def _count_keys(value: Any, levels: int) -> int:
         count = 0
         items = value
     for item in items:
-        if type(item) is dict or type(item) is list:
+        kind = type(item)
+        if kind is dict or kind is list:
             count += _count_keys(item, levels - 1)
+        elif kind is int and not -(2**63) <= item < 2**64:
+            raise InvalidJson("the body has a whole number that does not fit 64 bits")
     return count
 
 

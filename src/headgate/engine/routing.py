@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -27,6 +28,8 @@ RETRIES = 2
 BACKOFF = 0.25
 BACKOFF_MOST = 8.0
 PATIENCE = 2.0
+
+_NAME = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")  # it travels in headers, and is kept
 
 
 class Target(Struct, eq=False):
@@ -89,7 +92,7 @@ class Routes:
             return route
         provider_name, slash, upstream = (model or self.default).partition("/")
         provider = self.providers.get(provider_name)
-        if not self.direct or not slash or not upstream or provider is None:
+        if not self.direct or not slash or not _NAME.fullmatch(upstream) or provider is None:
             raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
         target = Target(provider_name, provider, upstream, self._breaker())
         route = Route(f"{provider_name}/{upstream}", (target,))
@@ -117,7 +120,7 @@ class Spoken(Struct):
 async def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
 ) -> T:
-    """What `ask` brings from the first target that speaks: `begun` or `whole`. Raises the last Fault where none does."""
+    """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault where none does."""
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():

@@ -53,13 +53,19 @@ class OpenAI(_http.HttpProvider):
         self._max_tokens = options.max_tokens_field or ("max_completion_tokens" if own else "max_tokens")
         self._stream_usage = options.stream_usage
         self._responses = own if options.responses is None else options.responses
+        said = {
+            "authorization": options.api_key and f"Bearer {options.api_key}",
+            "openai-organization": options.organization,
+            "openai-project": options.project,
+        }
+        self._headers = tuple((name, value) for name, value in said.items() if value)
 
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
         if self._speaks_responses(call):
-            return Ask(path="/responses", body=forward(call), stream=call.stream)
+            return Ask(path="/responses", body=forward(call), headers=self._headers, stream=call.stream)
         body = self._forward(call) if call.dialect == self.dialect else self._translate(call)
-        return Ask(path="/chat/completions", body=body, stream=call.stream)
+        return Ask(path="/chat/completions", body=body, headers=self._headers, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """A watcher that passes the answer on where the caller speaks the dialect, else a full reader."""

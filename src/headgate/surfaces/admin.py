@@ -10,14 +10,27 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgate.core.faults import InvalidField
+from headgate.core.faults import InvalidField, InvalidJson, NotFound
 from headgate.core.key import KeyRecord
 from headgate.core.limit import parse_rule
 from headgate.runtime import Runtime
 from headgate.stores.keys import KeySettings
 from headgate.surfaces.depends import Running, admin_of
+from headgate.surfaces.said import named, told
+from headgate.surfaces.schemas_admin import (
+    Key,
+    KeyList,
+    LedgerRows,
+    NewKey,
+    PromptList,
+    Reloaded,
+    RouteStates,
+    SavedPrompt,
+)
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_of)])
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_of)], generate_unique_id_function=named)
+
+WRONG = (InvalidJson, InvalidField)
 
 
 class KeyBody(BaseModel):
@@ -69,7 +82,7 @@ class PromptBody(BaseModel):
     text: str = Field(min_length=1, max_length=1_000_000)
 
 
-@router.post("/keys", status_code=201, summary="Create a key")
+@router.post("/keys", status_code=201, summary="Create a key", **told(NewKey, *WRONG, status=201))
 async def create_key(body: KeyBody, runtime: Running) -> dict[str, Any]:
     """The key's text is in `key`, this once."""
     text, record = await asyncio.to_thread(lambda: runtime.keys.create(**body.settings(runtime)))
@@ -77,7 +90,7 @@ async def create_key(body: KeyBody, runtime: Running) -> dict[str, Any]:
     return {"key": text, **shown(record)}
 
 
-@router.get("/keys", summary="List keys")
+@router.get("/keys", summary="List keys", **told(KeyList, InvalidField))
 async def list_keys(
     runtime: Running,
     prefix: Annotated[str, Query(description="Only keys whose text begins so.")] = "",
@@ -89,13 +102,13 @@ async def list_keys(
     return {"keys": [shown(record) for record in records]}
 
 
-@router.get("/keys/{key_id}", summary="Describe a key")
+@router.get("/keys/{key_id}", summary="Describe a key", **told(Key, NotFound))
 async def get_key(key_id: str, runtime: Running) -> dict[str, Any]:
     """One key; never its text."""
     return shown(await asyncio.to_thread(runtime.keys.get, key_id))
 
 
-@router.patch("/keys/{key_id}", summary="Change a key")
+@router.patch("/keys/{key_id}", summary="Change a key", **told(Key, NotFound, *WRONG))
 async def change_key(key_id: str, body: KeyBody, runtime: Running) -> dict[str, Any]:
     """Sets what is sent, leaves the rest."""
     record = await asyncio.to_thread(lambda: runtime.keys.change(key_id, **body.settings(runtime)))
@@ -103,7 +116,7 @@ async def change_key(key_id: str, body: KeyBody, runtime: Running) -> dict[str, 
     return shown(record)
 
 
-@router.post("/keys/{key_id}/rotate", summary="Rotate a key")
+@router.post("/keys/{key_id}/rotate", summary="Rotate a key", **told(NewKey, NotFound, *WRONG))
 async def rotate_key(key_id: str, runtime: Running, body: Rotation | None = None) -> dict[str, Any]:
     """A new text, in `key`, this once; the old one works on for `grace` seconds."""
     grace = body.grace if body is not None else 0.0
@@ -112,7 +125,7 @@ async def rotate_key(key_id: str, runtime: Running, body: Rotation | None = None
     return {"key": text, **shown(record)}
 
 
-@router.delete("/keys/{key_id}", summary="Revoke a key")
+@router.delete("/keys/{key_id}", summary="Revoke a key", **told(Key, NotFound))
 async def revoke_key(key_id: str, runtime: Running) -> dict[str, Any]:
     """Ends the key for good, on every replica within a second."""
     record = await asyncio.to_thread(runtime.keys.revoke, key_id)
@@ -120,7 +133,7 @@ async def revoke_key(key_id: str, runtime: Running) -> dict[str, Any]:
     return shown(record)
 
 
-@router.get("/entries", summary="The newest calls")
+@router.get("/entries", summary="The newest calls", **told(LedgerRows, InvalidField))
 async def entries(runtime: Running, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """The ledger's newest rows, newest first."""
     await runtime.ledger.catch_up()
@@ -128,7 +141,7 @@ async def entries(runtime: Running, limit: Annotated[int, Query(ge=1, le=1000)] 
     return {"entries": [{**msgspec.to_builtins(entry), "cost_usd": entry.cost_usd} for entry in found]}
 
 
-@router.get("/models", summary="The models and their health")
+@router.get("/models", summary="The models and their health", **told(RouteStates))
 async def models(runtime: Running) -> dict[str, Any]:
     """Every route in use, its targets in order, and whether each is tripped."""
     return {
@@ -151,20 +164,20 @@ async def models(runtime: Running) -> dict[str, Any]:
     }
 
 
-@router.put("/prompts/{name}", summary="Save a system prompt")
+@router.put("/prompts/{name}", summary="Save a system prompt", **told(SavedPrompt, *WRONG))
 async def put_prompt(name: str, body: PromptBody, runtime: Running) -> dict[str, Any]:
     """A new version of the prompt that `system_prompt = "db:NAME"` refers to; in force within a second."""
     saved = await asyncio.to_thread(runtime.prompts.put, name, body.text)
     return msgspec.to_builtins(saved)  # type: ignore[no-any-return]
 
 
-@router.get("/prompts", summary="List system prompts")
+@router.get("/prompts", summary="List system prompts", **told(PromptList))
 async def list_prompts(runtime: Running) -> dict[str, Any]:
     """The newest version of each."""
     return {"prompts": msgspec.to_builtins(await asyncio.to_thread(runtime.prompts.all))}
 
 
-@router.post("/reload", summary="Reload the configuration")
+@router.post("/reload", summary="Reload the configuration", **told(Reloaded))
 async def reload(runtime: Running) -> dict[str, Any]:
     """Takes over the saved configuration now, all of it or nothing; names the sections that wait for a restart."""
     return {"reloaded": True, "at_next_start": await runtime.reload()}

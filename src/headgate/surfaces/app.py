@@ -19,42 +19,56 @@ from headgate import __version__
 from headgate.config import Config
 from headgate.runtime import Runtime
 from headgate.surfaces import admin, docs, errors, health, me, models, responses
+from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler
+from headgate.surfaces.envelope import Envelope
 from headgate.surfaces.table import endpoints
 
 DESCRIPTION = """
 The LLM backend that every product otherwise writes again. Call it with an API key, your app's own login token,
 or, where the operator allows it, with nothing.
 
-The **simple** surface is made for apps and `curl`; the **OpenAI** surface is what OpenAI's SDKs expect.
+The **simple** surface is made for apps and `curl`; the **OpenAI** and **Anthropic** surfaces are what their SDKs
+expect. Any of them reaches any provider.
+
+Every answer carries `X-Request-Id`: the operator finds the call by it. A model's answer says in `Headgate-…` headers,
+or in its body, which model spoke and what it cost, and in `RateLimit` headers what is left of your limits. Errors have
+the form of their surface, and a stable code; `Retry-After` says when to come back.
 """
+
+NOT_STARTED = "Headgate has not started: its lifespan has not run (an app that is mounted must be told to run it)"
 
 Opening = Callable[[], AbstractAsyncContextManager[Runtime]]
 
 
 class Headgate(FastAPI):
-    """FastAPI with a fast lane: `hot` holds the handlers of the model endpoints by (method, path)."""
+    """FastAPI with a fast lane for the model endpoints, by (method, path).
 
-    def __init__(self, **settings: Any) -> None:
+    `hot` are plain ASGI handlers, for any server; `lane` what Headgate's own server calls without ASGI between.
+    """
+
+    def __init__(self, *, max_body: int, **settings: Any) -> None:
         self.hot: dict[tuple[str, str], Handler] = {}
+        self.lane: Lane = {}
         self.cors: ASGIApp | None = None
+        self._envelope = Envelope(self.route, max_body)
         super().__init__(**settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request: CORS first where it is configured, then the fast lane, then FastAPI."""
-        if self.cors is not None and scope["type"] == "http":
-            await self.cors(scope, receive, send)
-        else:
-            await self.route(scope, receive, send)
-
-    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request by the fast lane or by FastAPI."""
-        if scope["type"] == "http" and not self.user_middleware:
+        """Answer a request: by the fast lane, unless something stands around the app that must see it."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        if self.cors is None and not self.user_middleware and "app" not in scope:
             handler = self.hot.get((scope["method"], scope["path"]))
             if handler is not None:
                 await handler(scope, receive, send)
                 return
+        await (self.cors or self._envelope)(scope, receive, send)
+
+    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request by FastAPI."""
         await super().__call__(scope, receive, send)
 
     @property
@@ -62,7 +76,7 @@ class Headgate(FastAPI):
         """What the app is made of while it runs. Raises RuntimeError before it has started."""
         runtime = getattr(self.state, "headgate", None)
         if not isinstance(runtime, Runtime):
-            raise RuntimeError("Headgate has not started: its lifespan has not run")  # noqa: TRY004
+            raise RuntimeError(NOT_STARTED)  # noqa: TRY004
         return runtime
 
 
@@ -78,10 +92,14 @@ def build(config: Config, opening: Opening) -> Headgate:
             edge = Edge(runtime)
             for path, endpoint in table.items():
                 app.hot["POST", path] = edge.handler(endpoint)
+                if app.cors is None and not app.user_middleware:
+                    app.lane[b"POST", path.encode()] = edge.direct(endpoint)
             yield
+            app.lane.clear()
             app.hot.clear()
 
     app = Headgate(
+        max_body=config.server.max_body,
         title="Headgate",
         version=__version__,
         description=DESCRIPTION,
@@ -89,17 +107,18 @@ def build(config: Config, opening: Opening) -> Headgate:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # a redirect would send the caller's key wherever its Host header says
     )
     errors.install(app)
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
     for room in (health, models, responses, me, admin):
         app.include_router(room.router)
-    docs.install(app, public=config.telemetry.public_docs)
+    docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)
     if origins:
         app.cors = CORSMiddleware(
-            app.route,
+            app._envelope,  # noqa: SLF001 - made above
             allow_origins=origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
@@ -112,13 +131,14 @@ def _declare(app: Headgate, path: str, endpoint: Endpoint) -> None:
     """Put a model endpoint into the documentation, and into FastAPI's routes for apps with middleware."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if not app.hot:
+            raise RuntimeError(NOT_STARTED)
         await app.hot["POST", path](scope, receive, send)
 
     async def documented() -> None:
         """Stand in for the documentation; `answer` is what runs."""
 
-    said = DOCUMENTED[path]
-    app.add_api_route(path, documented, methods=["POST"], openapi_extra=said.openapi(endpoint), **said.arguments())
+    app.add_api_route(path, documented, methods=["POST"], **DOCUMENTED[path].arguments(endpoint))
     route = app.router.routes[-1]
     assert isinstance(route, APIRoute)  # noqa: S101 - just added
     route.app = answer

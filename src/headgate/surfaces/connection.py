@@ -1,7 +1,7 @@
-"""One client connection, and one exchange on it: uvicorn's protocol, with what it lacks.
+"""One client connection: uvicorn's protocol, with what it lacks.
 
-Bounds on the head, deadlines for what a client began to send, the news that it hung up, told at once; and for the fast
-lane answers written straight to the socket, head and body in one write.
+Bounds on the head, deadlines for what a client began to send, the news that it hung up, told at once; and a fast lane:
+a request for a model with a body of usual size goes to its handler without ASGI between.
 """
 
 from __future__ import annotations
@@ -9,73 +9,46 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import httptools
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
+from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
+from headgate.surfaces.faults import body_of, surface_of
+from headgate.surfaces.ids import id_of
 
 HEAD_BYTES = 64 * 1024
 """Most bytes of a request line and its headers."""
 
+HEADERS = 200
+"""Most headers of a request."""
+
 BODY_RATE = 16 * 1024
 """Bytes a second that keep a slow body alive beyond its deadline."""
 
-STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 64 * 1024 * 1024
+"""How much of a refused body is let pass, so that its sender comes to read why it was refused."""
 
-_IDLE, _HEAD, _BODY = range(3)
-_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+LANE_BYTES = 256 * 1024
+"""Largest body that is taken in before its caller is known."""
+
+_IDLE, _HEAD, _BODY, _LINGER = range(4)
+_LARGE_HEAD = "the request's line and headers are too large"
 _CLOSE = b"connection: close\r\n"
 
-Headers = list[tuple[bytes, bytes]]
 
+class Socket:
+    """The transport as an exchange sees it: its `close` is the connection's `finish`."""
 
-class Exchange(RequestResponseCycle):
-    """A request and its response. The fast lane writes with `whole`, or with `start`, `write` and `end`."""
+    __slots__ = ("close", "is_closing", "write")
 
-    def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Write a whole response at once."""
-        if not self.disconnected:
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head(status, headers), len(body), body))
-        self._complete()
-
-    def start(self, status: int, headers: Headers) -> None:
-        """Write the head of a response whose body comes in pieces."""
-        if not self.disconnected:
-            self.transport.write(self._head(status, headers) + _CHUNKED)
-
-    async def write(self, data: bytes) -> None:
-        """Write a piece of the body; waits while the client is slow."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if not self.disconnected:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def end(self) -> None:
-        """Close the body."""
-        if not self.disconnected:
-            self.transport.write(b"0\r\n\r\n")
-        self._complete()
-
-    def _head(self, status: int, headers: Headers) -> bytes:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        lines = [STATUS_LINES[status]]
-        lines += [b"%b: %b\r\n" % header for header in self.default_headers]
-        lines += [b"%b: %b\r\n" % header for header in headers]
-        if (b"connection", b"close") in headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            lines.append(_CLOSE)
-        return b"".join(lines)
-
-    def _complete(self) -> None:
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
 
 
 class Connection(HttpToolsProtocol):
@@ -83,8 +56,11 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.url = b""
+        self.lane: Lane = getattr(self.app, "lane", {})
         self.on_hang_up: Callable[[], None] | None = None
         self.gone = False
+        self.stopping = False
         self.phase = _HEAD
         self.since = 0.0
         self.taken = 0
@@ -92,6 +68,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects: its head is awaited."""
         super().connection_made(transport)
+        self._socket = Socket(transport, self.finish)
         self.since = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -103,26 +80,57 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrive; a head beyond its bound is refused."""
+        if self.phase == _LINGER:
+            self.taken += len(data)
+            if self.taken > LINGER_BYTES:
+                self.transport.close()
+            return
         if self.phase == _HEAD:
             self.taken += len(data)
             if self.taken > HEAD_BYTES and len(data) < self.taken:
-                self.refuse(431, "the request's headers are too large")
+                self.refuse(431, TooLarge(_LARGE_HEAD))
                 return
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as wish:
+            self._stay(data[wish.args[0] :])
+        except httptools.HttpParserError:
+            self.refuse(400, InvalidField("this is not a valid HTTP request"))
+
+    def _stay(self, rest: bytes) -> None:
+        """Pass over a wish to speak another protocol (RFC 9110, 7.8): the parser has left out the body, so once more.
+
+        Some clients wish for HTTP/2 whenever there is no TLS.
+        """
+        if self.scope["method"] == "CONNECT":
+            return
+        fields = b"".join(b"%b: %b\r\n" % (k, v) for k, v in self.headers if k not in {b"connection", b"upgrade"})
+        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (self.scope["method"].encode(), self.url, fields, rest))
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self.phase == _LINGER:
+            return
         super().on_message_begin()
         self.phase, self.since = _HEAD, self.loop.time()
 
     def on_headers_complete(self) -> None:
         """The head is in: the body's deadline begins."""
-        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > HEAD_BYTES:
-            self.refuse(431, "the request's headers are too large")
+        if self.phase == _LINGER:
+            return
+        size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
+        if size > HEAD_BYTES or len(self.headers) > HEADERS:
+            self.refuse(431, TooLarge(_LARGE_HEAD))
             return
         self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
-        exchange = self._exchange()
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        if self.parser.should_upgrade() and self.scope["method"] != "CONNECT":
+            return
         waiting = self.cycle is not None and not self.cycle.response_complete
+        if not waiting and self._direct():
+            return
+        exchange = self._exchange()
         self.cycle = exchange
         if waiting:
             self.flow.pause_reading()
@@ -130,20 +138,41 @@ class Connection(HttpToolsProtocol):
         else:
             self._start_asgi_task(exchange, self.app)
 
-    def _exchange(self) -> Exchange:
+    def _direct(self) -> bool:
+        """Whether the request takes the fast lane; others have a body that must wait for the caller to be known."""
+        handler = self.lane.get((self.parser.get_method(), self.url))
+        if handler is None or self.expect_100_continue:
+            return False
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        if not length.isdigit() or int(length) > LANE_BYTES:
+            return False
+        chunked = self.parser.get_http_version() != "1.0"
+        direct = Direct(
+            self,
+            handler,
+            self.headers,
+            self.flow,
+            self.server_state.default_headers,
+            chunked=chunked,
+            keep_alive=chunked and not self.stopping and self.parser.should_keep_alive(),
+        )
+        self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
+        return True
+
+    def _exchange(self) -> RequestResponseCycle:
         """The exchange that a complete head begins, with its ASGI scope."""
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         version = self.parser.get_http_version()
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
         scope["http_version"] = version
-        scope["method"] = self.parser.get_method().decode("ascii")
         scope["path"] = urllib.parse.unquote(path) if "%" in path else path
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
-        exchange = Exchange(
+        scope["headgate.connection"] = self
+        return RequestResponseCycle(
             scope=scope,  # type: ignore[arg-type]
-            transport=self.transport,
+            transport=self._socket,  # type: ignore[arg-type]
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -151,48 +180,84 @@ class Connection(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            keep_alive=version != "1.0" and not self.stopping and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope["headgate.connection"] = self
-        scope["headgate.exchange"] = exchange
-        return exchange
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """A piece of the body; one that nobody waits for any more is bounded too."""
+        if self.phase == _LINGER:
+            return
         self.taken += len(body)
-        if self.cycle is not None:
+        if isinstance(self.cycle, Direct):
+            self.cycle.body += body
+        elif self.cycle is not None:
             super().on_body(body)
+            if self.cycle.response_complete and self.taken > LINGER_BYTES:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         """The request is in."""
+        if self.phase == _LINGER:
+            return
+        if self.parser.should_upgrade():
+            return
         self.phase, self.taken = _IDLE, 0
-        if self.cycle is not None:
+        cycle: Any = self.cycle
+        if type(cycle) is Direct:
+            cycle.more_body = False
+            task = self.loop.create_task(cycle.handler(cycle))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            task.add_done_callback(cycle.over)
+        elif cycle is not None:
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The service stops: what is being asked here, or still will be, is the last."""
+        self.stopping = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def check(self, now: float, head: float, body: float) -> None:
         """End the connection if its client takes longer than so many seconds to send what it began."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.flow.read_paused or (answering and self.phase == _HEAD):
+            self.since = now  # it is not the client who is slow
+            return
         waited = now - self.since
         if self.phase == _HEAD and waited > head:
             if self.headers is not None:
-                self.refuse(408, "the request's headers did not arrive in time")
+                self.refuse(408, TooSlow("the request's headers did not arrive in time"))
             else:
                 self.transport.close()
         elif self.phase == _BODY and waited > body + self.taken / BODY_RATE:
-            self.refuse(408, "the request's body did not arrive in time")
+            if self.cycle is not None and self.cycle.response_started:
+                self.transport.close()
+            else:
+                self.refuse(408, TooSlow("the request's body did not arrive in time"))
+        elif self.phase == _LINGER and waited > LINGER_SECONDS:
+            self.transport.close()
 
-    def refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, fault: Fault) -> None:
         """Answer what is not yet a request, and close."""
-        self.phase = _IDLE
         if self.transport.is_closing():
             return
-        busy = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        if not busy:
-            content = msgspec.json.encode({"error": message, "error_code": "bad_request", "details": None})
-            head = b"content-type: application/json\r\ncontent-length: %d\r\n%b\r\n" % (len(content), _CLOSE)
-            self.transport.write(STATUS_LINES[status] + head + content)
-        self.transport.close()
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.close()
+            return
+        request_id = id_of(self.headers or ())
+        content = body_of(fault, surface_of({"path": (self.url or b"").decode("latin-1")}), request_id)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
+        self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), _CLOSE) + content)
+        self.phase = _BODY
+        self.finish()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are for its own users
-        """Answer what is not HTTP."""
-        self.refuse(400, "this is not a valid HTTP request")
+    def finish(self) -> None:
+        """Close; where the client is still sending, only after it had the time to read why (RFC 9112, 9.6)."""
+        if self.phase == _IDLE or self.transport.is_closing() or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.phase, self.since, self.taken = _LINGER, self.loop.time(), 0
+        self.transport.write_eof()
+        self.flow.resume_reading()

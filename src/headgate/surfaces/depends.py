@@ -12,7 +12,8 @@ from headgate.core.faults import Forbidden, Unauthenticated
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.runtime import Runtime
-from headgate.surfaces.edge import id_of
+from headgate.surfaces.credentials import ByBearer, ByKey
+from headgate.surfaces.ids import request_id_of
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -21,12 +22,12 @@ def runtime_of(request: Request) -> Runtime:
     return runtime
 
 
-async def caller_of(request: Request) -> Principal:
+async def caller_of(request: Request, _bearer: ByBearer = None, _key: ByKey = None) -> Principal:
     """Who calls. Raises Unauthenticated."""
     return await runtime_of(request).identify(request.scope["headers"])
 
 
-async def admin_of(request: Request) -> Principal:
+async def admin_of(request: Request, _bearer: ByBearer = None, _key: ByKey = None) -> Principal:
     """The admin. Raises Unauthenticated for nobody, Forbidden for anybody else."""
     who = await caller_of(request)
     if who.kind == "anonymous":
@@ -81,7 +82,7 @@ async def gate_of(request: Request, who: Annotated[Principal, Depends(caller_of)
     runtime = runtime_of(request)
     headers = request.scope["headers"]
     address = runtime.address(request.scope.get("client"), headers)
-    return CallerGate(runtime, who, id_of(headers), address, request.url.path)
+    return CallerGate(runtime, who, request_id_of(request.scope), address, request.scope["path"])
 
 
 Caller = Annotated[Principal, Depends(caller_of)]

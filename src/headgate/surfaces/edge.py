@@ -7,38 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
-from random import getrandbits
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from headgate.core.call import Call
 from headgate.core.events import Open, Receipt, Reply
-from headgate.core.faults import Fault, InternalError, InvalidField, TooLarge
+from headgate.core.faults import Fault, InternalError, InvalidField, InvalidJson, Overloaded, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
 from headgate.engine.levels import rate_headers
 from headgate.runtime import Runtime
-from headgate.surfaces.connection import Exchange
-from headgate.surfaces.faults import Headers, Surface, body_of, headers_of, status_of
+from headgate.surfaces.direct import Direct
+from headgate.surfaces.faults import Headers, Surface, body_of
+from headgate.surfaces.ids import id_of, request_id_of
+from headgate.surfaces.line import Line
+from headgate.surfaces.response import DirectResponse, Response, Silence
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-KEEP_ALIVE = 15.0
-"""Seconds of silence after which a stream carries a comment, so that proxies and phones hold the line."""
-
 _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_STOPPING = "this process is stopping; ask again, and another one answers"
 _JSON = (b"content-type", b"application/json")
 _STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -71,59 +68,88 @@ class Endpoint(Struct, frozen=True):
     finish: Callable[[Runtime, Principal, Call, bytes], Awaitable[None]] | None = None
 
 
+class Arrival(NamedTuple):
+    """A request as it came: its headers, the socket's peer, and its body, or what must be asked for it."""
+
+    headers: Headers
+    client: Any
+    body: bytes | None
+    receive: Any
+
+
 class Edge:
     """Answers model endpoints for one runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._max_body = runtime.config.server.max_body
+        self._heartbeat = runtime.config.server.heartbeat
 
     def handler(self, endpoint: Endpoint) -> Handler:
         """The ASGI application of one endpoint."""
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._handle(endpoint, scope, receive, send)
+            line = Line(scope.get("headgate.connection"), receive)
+            arrival = Arrival(scope["headers"], scope.get("client"), None, receive)
+            await self._handle(endpoint, arrival, Response(send, request_id_of(scope)), line)
 
         return handle
 
-    async def _handle(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = id_of(scope["headers"])
+    def direct(self, endpoint: Endpoint) -> Callable[[Direct], Coroutine[Any, Any, None]]:
+        """The same endpoint's handler on the fast lane."""
+
+        async def handle(direct: Direct) -> None:
+            arrival = Arrival(direct.headers, direct.client, direct.body, None)
+            response = DirectResponse(direct, id_of(direct.headers))
+            await self._handle(endpoint, arrival, response, Line(direct.connection, None))
+
+        return handle
+
+    async def _handle(self, endpoint: Endpoint, arrival: Arrival, response: Response, line: Line) -> None:
         who: Principal | None = None
-        exchange = scope.get("headgate.exchange")
-        response = Response(send, request_id) if exchange is None else DirectResponse(exchange, request_id)
-        line = Line(scope, receive)
         try:
-            who = await self._runtime.identify(scope["headers"])
-            body = await read_body(receive, self._max_body)
+            if self._runtime.draining:
+                raise Overloaded(_STOPPING)
+            who = await self._runtime.identify(arrival.headers)
+            body = arrival.body
+            if body is None:
+                body = await read_body(arrival.receive, self._max_body)
+            elif len(body) > self._max_body:
+                raise TooLarge(f"the body is larger than {self._max_body} bytes")
             call = endpoint.parse(read_object(body), body)
-            call.id = request_id
+            call.id = response.request_id
             call.surface = endpoint.name
-            call.address = self._runtime.address(scope.get("client"), scope["headers"])
+            call.address = self._runtime.address(arrival.client, arrival.headers)
             if endpoint.forwarded is not None:
-                call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in scope["headers"]})
+                call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
             if endpoint.stream is not None:
                 call.stream = endpoint.stream
             with line:
                 await self._answer(endpoint, who, call, response)
         except Fault as fault:
             if not response.started:
-                await self._refuse(endpoint, who, scope, fault, response)
+                await self._refuse(endpoint, who, arrival, fault, response)
         except HungUp:
             return
         except asyncio.CancelledError:
-            if not line.cut:
+            if line.cut:
+                return
+            if response.started:
                 raise
+            await response.fault(Overloaded(_STOPPING), endpoint.surface)  # only the end of the drain cancels us
         except Exception:
-            log.exception("bug", extra={"request_id": request_id})
+            log.exception("bug", extra={"request_id": response.request_id})
             if not response.started:
                 await response.fault(InternalError(_BUG), endpoint.surface)
 
     async def _refuse(
-        self, endpoint: Endpoint, who: Principal | None, scope: Scope, fault: Fault, response: Response
+        self, endpoint: Endpoint, who: Principal | None, arrival: Arrival, fault: Fault, response: Response
     ) -> None:
         """Answer a fault that came before the status; one that no gate has written down is written down here."""
+        if isinstance(fault, InvalidJson) and (coding := coding_of(arrival.headers)):
+            fault = InvalidField(f"bodies are taken uncompressed, not as {coding}", field="content-encoding")
         if not fault.recorded:
-            gate, address = self._runtime.gate, self._runtime.address(scope.get("client"), scope["headers"])
+            gate, address = self._runtime.gate, self._runtime.address(arrival.client, arrival.headers)
             await gate.refuse(who, endpoint.name, response.request_id, address, fault)
         await response.fault(fault, endpoint.surface)
 
@@ -155,7 +181,7 @@ class Edge:
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
         await response.start(200, [*_STREAM, *said_headers(opened)])
-        silence = Silence(response)
+        silence = Silence(response, self._heartbeat)
         try:
             async for event in events:
                 data = writer.feed(event)
@@ -171,143 +197,6 @@ class Edge:
             silence.stop()
 
 
-class Response:
-    """What is sent to one caller."""
-
-    __slots__ = ("_send", "last_write", "request_id", "started")
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self.request_id = request_id
-        self.started = False
-        self.last_write = 0.0
-
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the status: the point of no return."""
-        self.started = True
-        headers.append((b"x-request-id", self.request_id.encode()))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def write(self, data: bytes) -> None:
-        """Send a piece of the body; waits while the caller is slow."""
-        self.last_write = time.monotonic()
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        """Close the body."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def whole(self, status: int, body: bytes, headers: Headers) -> None:
-        """Send a whole JSON answer."""
-        await self.start(status, [*headers, _JSON, (b"content-length", b"%d" % len(body))])
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def fault(self, fault: Fault, surface: Surface) -> None:
-        """Send a fault as the surface words it. A body that was not read ends the connection."""
-        headers = headers_of(fault)
-        if isinstance(fault, TooLarge):
-            headers.append((b"connection", b"close"))
-        await self.whole(status_of(fault, surface), body_of(fault, surface, self.request_id), headers)
-
-
-class DirectResponse(Response):
-    """The same, on Headgate's own server: written straight to the socket."""
-
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange, request_id: str) -> None:
-        self.request_id = request_id
-        self.started = False
-        self.last_write = 0.0
-        self._exchange = exchange
-
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the status: the point of no return."""
-        self.started = True
-        headers.append((b"x-request-id", self.request_id.encode()))
-        self._exchange.start(status, headers)
-
-    async def write(self, data: bytes) -> None:
-        """Send a piece of the body; waits while the caller is slow."""
-        self.last_write = time.monotonic()
-        await self._exchange.write(data)
-
-    async def end(self) -> None:
-        """Close the body."""
-        self._exchange.end()
-
-    async def whole(self, status: int, body: bytes, headers: Headers) -> None:
-        """Send a whole JSON answer."""
-        self.started = True
-        headers += (_JSON, (b"x-request-id", self.request_id.encode()))
-        self._exchange.whole(status, headers, body)
-
-
-class Silence:
-    """Breaks a stream's silence with comments: one timer a stream, which looks only at when something was last sent."""
-
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self._loop = asyncio.get_running_loop()
-        self._writing: asyncio.Task[None] | None = None
-        response.last_write = time.monotonic()
-        self._timer = self._loop.call_later(KEEP_ALIVE, self._look)
-
-    def _look(self) -> None:
-        quiet = time.monotonic() - self._response.last_write
-        if quiet >= KEEP_ALIVE - 0.1:
-            self._writing = self._loop.create_task(self._response.write(b": keep-alive\n\n"))
-            quiet = 0.0
-        self._timer = self._loop.call_later(KEEP_ALIVE - quiet, self._look)
-
-    def stop(self) -> None:
-        """The stream is over."""
-        self._timer.cancel()
-
-
-class Line:
-    """The caller's line while its call is answered: when it is cut, the call is cancelled.
-
-    Headgate's own server tells at once; under another one a task waits for `http.disconnect`.
-    """
-
-    __slots__ = ("_connection", "_receive", "_task", "_watch", "cut")
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._connection = scope.get("headgate.connection")
-        self._receive = receive
-        self._watch: asyncio.Task[None] | None = None
-        self.cut = False
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - ASGI servers run applications in tasks
-        self._task = task
-        if self._connection is not None:
-            self._connection.on_hang_up = self._hang_up
-            if self._connection.gone:
-                self._hang_up()
-        else:
-            self._watch = asyncio.create_task(self._wait())
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.on_hang_up = None
-        elif self._watch is not None:
-            self._watch.cancel()
-        if self.cut:
-            self._task.uncancel()
-
-    def _hang_up(self) -> None:
-        self.cut = True
-        self._task.cancel()
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._hang_up()
-
-
 def said_headers(opened: Open) -> Headers:
     """What happened, for callers whose body has no room for it."""
     return [
@@ -316,14 +205,6 @@ def said_headers(opened: Open) -> Headers:
         (b"headgate-cache", opened.cache.encode()),
         *rate_headers(opened.levels),
     ]
-
-
-def id_of(headers: list[tuple[bytes, bytes]]) -> str:
-    """The caller's `X-Request-Id` if it is a sane one, else a fresh id."""
-    for name, value in headers:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return value.decode()
-    return f"req_{getrandbits(96):024x}"
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
@@ -342,12 +223,12 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if size > limit:
-        await _linger(receive, message)
+        await linger(receive, message)
         raise TooLarge(f"the body is larger than {limit} bytes")
     return b"".join(parts)
 
 
-async def _linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
+async def linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
     """Take in what the caller is still sending, within bounds: a reset connection would lose the answer."""
     taken = 0
     try:
@@ -359,8 +240,7 @@ async def _linger(receive: Receive, message: MutableMapping[str, Any]) -> None:
         pass
 
 
-def check_encoding(headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a compressed body: it would be unbounded."""
-    for name, value in headers:
-        if name == b"content-encoding" and value.lower() not in {b"", b"identity"}:
-            raise InvalidField("compressed request bodies are not taken", field="content-encoding")
+def coding_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """How the body is compressed; empty where it is not. Compressed ones would have no bounds, and are not taken."""
+    found = (value.strip().lower() for name, value in headers if name == b"content-encoding")
+    return ", ".join(value[:40].decode("ascii", "replace") for value in found if value not in {b"", b"identity"})

@@ -10,25 +10,23 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from headgate.core.faults import Fault, Forbidden, InternalError, InvalidField, InvalidJson, NotFound, TooLarge
-from headgate.surfaces.edge import id_of
-from headgate.surfaces.faults import Surface, body_of, headers_of, status_of
+from headgate.surfaces.faults import body_of, headers_of, status_of, surface_of
+from headgate.surfaces.ids import request_id_of
 
 log = logging.getLogger("headgate")
 
 _KINDS: dict[int, type[Fault]] = {403: Forbidden, 404: NotFound, 413: TooLarge}
 
 
-def surface_of(path: str) -> Surface:
-    """Whose words a path's errors use."""
-    if path.startswith("/v1/messages"):
-        return "anthropic"
-    return "openai" if path.startswith("/v1/") else "simple"
+def path_of(request: Request) -> str:
+    """The path that was asked for, to be shown. Not from `request.url`, which a strange Host header breaks."""
+    return repr(request.scope["path"][:200])
 
 
 def respond(request: Request, fault: Fault, status: int | None = None) -> Response:
     """The fault as a response."""
-    surface = surface_of(request.url.path)
-    request_id = id_of(request.scope["headers"])
+    surface = surface_of(request.scope)
+    request_id = request_id_of(request.scope)
     headers = {name.decode(): value.decode() for name, value in headers_of(fault)}
     return Response(
         body_of(fault, surface, request_id),
@@ -48,9 +46,9 @@ async def on_http(request: Request, error: Exception) -> Response:
     """FastAPI's 404 and 405, and what an app that builds on Headgate raises."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for these
     if error.status_code == 404:
-        return respond(request, NotFound(f"there is no path {request.url.path[:200]!r} here"))
+        return respond(request, NotFound(f"there is no path {path_of(request)} here"))
     if error.status_code == 405:
-        fault = InvalidField(f"{request.method} is not a method of {request.url.path[:200]!r}", field="method")
+        fault = InvalidField(f"{request.method} is not a method of {path_of(request)}", field="method")
         response = respond(request, fault, 405)
         response.headers.update(error.headers or {})
         return response
@@ -73,7 +71,7 @@ async def on_invalid(request: Request, error: Exception) -> Response:
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """A bug of ours: the log has it, the caller an id to find it by."""
-    log.error("bug", exc_info=error, extra={"request_id": id_of(request.scope["headers"])})
+    log.error("bug", exc_info=error, extra={"request_id": request_id_of(request.scope)})
     return respond(request, InternalError("something went wrong inside Headgate; the request id helps to find it"))
 
 

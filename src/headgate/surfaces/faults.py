@@ -5,6 +5,7 @@ OpenAI's: https://platform.openai.com/docs/guides/error-codes. Anthropic's: http
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Any, Literal
 
@@ -35,6 +36,7 @@ TABLE: dict[type[Fault], Row] = {
     faults.InvalidJson: Row(400, _INVALID, "invalid_json", _INVALID),
     faults.InvalidField: Row(400, _INVALID, None, _INVALID),
     faults.TooLarge: Row(413, _INVALID, "request_too_large", "request_too_large"),
+    faults.TooSlow: Row(408, _INVALID, "request_timeout", "timeout_error"),
     faults.NotFound: Row(404, "not_found_error", "model_not_found", "not_found_error"),
     faults.ContextTooLong: Row(400, _INVALID, "context_length_exceeded", _INVALID),
     faults.Unsupported: Row(400, _INVALID, "unsupported", _INVALID),
@@ -54,6 +56,14 @@ TABLE: dict[type[Fault], Row] = {
     faults.Unavailable: Row(503, "overloaded_error", "overloaded", "overloaded_error"),
     faults.InternalError: Row(500, "api_error", "internal_error", "api_error"),
 }
+
+
+def surface_of(scope: Mapping[str, Any]) -> Surface:
+    """Whose words the errors of an ASGI scope's path use, wherever the app is mounted."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if path.startswith("/v1/messages"):
+        return "anthropic"
+    return "openai" if path.startswith("/v1/") else "simple"
 
 
 def row_of(fault: Fault) -> Row:

@@ -9,26 +9,38 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from headgate import __version__
+from headgate.core.faults import Forbidden, Unauthenticated
 from headgate.runtime import Runtime
+from headgate.surfaces.credentials import CREDENTIALS
 from headgate.surfaces.depends import Running, admin_of
+from headgate.surfaces.said import errors, named
+from headgate.surfaces.schemas import CostSummary, Health, Ready, Welcome
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], generate_unique_id_function=named)
 
 
-@router.get("/", summary="Name, version and links")
+@router.get("/", summary="Name, version and links", response_model=Welcome)
 async def root() -> dict[str, Any]:
     """What this is, and where to go from here."""
     links = {"docs": "/docs", "health": "/health", "ready": "/ready", "openapi": "/openapi.json", "me": "/me"}
     return {"name": "headgate", "version": __version__, "links": links}
 
 
-@router.get("/health", summary="Whether the process lives")
+@router.get("/health", summary="Whether the process lives", response_model=Health)
 async def health() -> dict[str, str]:
     """Answers while the process lives; touches nothing else."""
     return {"status": "ok"}
 
 
-@router.get("/ready", summary="Whether it can serve", responses={503: {"description": "A check fails; it is named."}})
+@router.get(
+    "/ready",
+    summary="Whether it can serve",
+    response_model=None,
+    responses={
+        200: {"model": Ready, "description": "Every check is well."},
+        503: {"model": Ready, "description": "A check fails; it is named."},
+    },
+)
 async def ready(runtime: Running) -> JSONResponse:
     """Each readiness check by name: `ok`, or what is wrong. 503 where one fails."""
     checks = {name: check() or "ok" for name, check in runtime.checks.items()}
@@ -37,7 +49,20 @@ async def ready(runtime: Running) -> JSONResponse:
     return JSONResponse(body, 503 if failing else 200, {"retry-after": "1"} if failing else None)
 
 
-@router.get("/metrics", summary="Metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    response_class=Response,
+    dependencies=CREDENTIALS,
+    responses={
+        200: {
+            "model": CostSummary,
+            "description": "Prometheus's text, or the cost summary.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **errors("simple", Unauthenticated, Forbidden),
+    },
+)
 async def metrics(request: Request, runtime: Running) -> Response:
     """Prometheus's text format; with `Accept: application/json` the cost summary. Needs the admin key by default."""
     if not runtime.config.telemetry.public_metrics:

@@ -17,14 +17,16 @@ from headgate.engine.levels import views
 from headgate.runtime import Runtime
 from headgate.stores.ledger import By
 from headgate.surfaces.depends import Caller, Running
+from headgate.surfaces.said import named, told
+from headgate.surfaces.schemas import Me, Usage
 
-router = APIRouter(tags=["account"])
+router = APIRouter(tags=["account"], generate_unique_id_function=named)
 
 DAY = 86_400.0
 GROUPS = get_args(By)
 
 
-@router.get("/me", summary="Who I am")
+@router.get("/me", summary="Who I am", **told(Me))
 async def me(request: Request, who: Caller, runtime: Running) -> dict[str, Any]:
     """The caller, its tier, each limit with what is left and when it resets, and what it used in the last 30 days."""
     admission = runtime.admission
@@ -44,7 +46,7 @@ async def me(request: Request, who: Caller, runtime: Running) -> dict[str, Any]:
     }
 
 
-@router.get("/usage", summary="What I used")
+@router.get("/usage", summary="What I used", **told(Usage, InvalidField))
 async def usage(
     who: Caller,
     runtime: Running,

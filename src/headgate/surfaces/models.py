@@ -11,11 +11,13 @@ from headgate.core.faults import NotFound
 from headgate.core.principal import Principal
 from headgate.runtime import Runtime
 from headgate.surfaces.depends import Caller, Running
+from headgate.surfaces.said import named, told
+from headgate.surfaces.schemas_openai import Model, ModelList
 
-router = APIRouter(prefix="/v1/models", tags=["openai"])
+router = APIRouter(prefix="/v1/models", tags=["openai"], generate_unique_id_function=named)
 
 
-@router.get("", summary="List the models")
+@router.get("", summary="List the models", **told(ModelList, surface="openai"))
 async def models(who: Caller, runtime: Running) -> dict[str, Any]:
     """The public models that the caller may use; `provider/model` may be asked for too, where the tier allows it."""
     found = [_model(runtime, name) for name in runtime.admission.routes.public() if _may(who, runtime, name)]
@@ -23,7 +25,7 @@ async def models(who: Caller, runtime: Running) -> dict[str, Any]:
     return {"object": "list", "data": found, "has_more": False, "first_id": first, "last_id": last}
 
 
-@router.get("/{model:path}", summary="Describe a model")
+@router.get("/{model:path}", summary="Describe a model", **told(Model, NotFound, surface="openai"))
 async def model(model: str, who: Caller, runtime: Running) -> dict[str, Any]:
     """One model, by its public name or as `provider/model`."""
     name = runtime.admission.routes.find(model).name

@@ -18,29 +18,64 @@ import uvicorn
 
 from headgate.surfaces.connection import Connection
 
+_LAST_WORDS = 2.0
+"""Seconds in which a cancelled answer tells its caller, and is written down."""
+
 
 class Server(uvicorn.Server):
     """Serves until told to stop; `on_stop` hears of it first, while requests are still being answered."""
 
-    def __init__(self, config: uvicorn.Config, head: float, body: float, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: float, head: float, body: float, on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._drain = drain
         self._head = head
         self._body = body
         self._on_stop = on_stop
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT: drain; a second SIGINT stops at once."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's form
+        """SIGTERM or SIGINT: drain; a second SIGINT stops at once. To stop when told to is a success."""
         self._on_stop()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second; once a second the deadlines are looked at."""
         if counter % 10 == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.check(now, self._head, self._body)
+            self._check_deadlines()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, let answers end within the drain, cancel those that don't, close the application.
+
+        Connections at rest stay until the last answer has ended, so that whoever asks on one is told, not cut off.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._drain
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.tasks and not self.force_exit and loop.time() < ends:
+            await asyncio.sleep(0.05)
+            self._check_deadlines()
+        late = list(self.server_state.tasks)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_LAST_WORDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+        await self.lifespan.shutdown()
+
+    def _check_deadlines(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.check(now, self._head, self._body)
 
 
 def fast() -> bool:
@@ -64,9 +99,8 @@ def serve(
         proxy_headers=False,
         backlog=4096,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(drain)),
     )
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    Server(config, head, body, on_stop).run(sockets=[listener])
+    Server(config, drain, head, body, on_stop).run(sockets=[listener])

@@ -1,0 +1,26 @@
+"""The id of a request: what callers, logs and the ledger know it by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from random import getrandbits
+from typing import Any
+
+SETTLED = "headgate.request_id"
+"""Where an ASGI scope keeps the id that was settled on."""
+
+_SANE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+def request_id_of(scope: Mapping[str, Any]) -> str:
+    """The id that was settled on already, or `id_of` the request's headers."""
+    return scope.get(SETTLED) or id_of(scope["headers"])
+
+
+def id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's `X-Request-Id` if it is a sane one, else a fresh id. Header names are in lower case."""
+    for name, value in headers:
+        if name == b"x-request-id" and _SANE.fullmatch(value):
+            return value.decode()
+    return f"req_{getrandbits(96):024x}"

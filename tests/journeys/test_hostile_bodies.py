@@ -1,0 +1,258 @@
+"""Callers who send what no client should: never a 500, always the words of their surface, and the service lives on."""
+
+import asyncio
+import gzip
+import json
+
+import pytest
+
+from journeys._asking import PATHS, SURFACES, ask, check_error
+from journeys._service import serving
+
+CONFIG = """
+[server]
+max_body = "200 KiB"
+[access]
+anonymous = true
+api_keys = "key-of-ann:ann:open"
+[models.parrot]
+targets = ["echo/echo"]
+[models.briefed]
+targets = ["echo/echo"]
+system_prompt = "Be brief."
+[providers.echo]
+[tiers.open]
+"""
+KEY = "key-of-ann"
+
+
+@pytest.fixture(scope="module")
+async def service(tmp_path_factory):
+    async with serving(tmp_path_factory.mktemp("hostile"), CONFIG) as service:
+        yield service
+
+
+def nested(depth: int) -> bytes:
+    return b'{"model":"parrot","x":' + b"[" * depth + b"]" * depth + b"}"
+
+
+NOT_JSON = {
+    "empty": b"",
+    "blank": b" \n",
+    "cut": b'{"message": "hi"',
+    "words": b"hello",
+    "two": b'{"message": "hi"} {"message": "hi"}',
+    "array": b"[]",
+    "array of objects": b'[{"message": "hi"}]',
+    "null": b"null",
+    "number": b"5",
+    "string": b'"hi"',
+    "NaN": b'{"message": "hi", "temperature": NaN}',
+    "Infinity": b'{"message": "hi", "temperature": -Infinity}',
+    "1e999": b'{"message": "hi", "temperature": 1e999}',
+    "trailing comma": b'{"message": "hi",}',
+    "comment": b'{"message": "hi"} // hm',
+    "single quotes": b"{'message': 'hi'}",
+    "BOM": b'\xef\xbb\xbf{"message": "hi"}',
+    "UTF-16": '{"message": "hi"}'.encode("utf-16"),
+    "not UTF-8": b'{"message": "\xff\xfe"}',
+    "cut UTF-8": b'{"message": "\xe2\x82"}',
+    "UTF-8 surrogate": b'{"message": "\xed\xa0\x80"}',
+    "overlong UTF-8": b'{"message": "\xc0\xaf"}',
+    "lone surrogate": b'{"message": "\\ud800"}',
+    "low surrogate": b'{"message": "a\\udc00b"}',
+    "swapped surrogates": b'{"message": "\\udc00\\ud800"}',
+    "surrogate in a key": b'{"\\ud800": 1, "message": "hi"}',
+    "control character": b'{"message": "a\nb"}',
+    "same key twice": b'{"message": "hi", "message": "ho"}',
+    "same key, escaped": b'{"message": "hi", "m\\u0065ssage": "ho"}',
+    "same key, spaced": b'{"message" : "hi", "message"\t: "ho"}',
+    "same key, nested": b'{"message": "hi", "x": {"a": 1, "a": 2}}',
+    "same key, nested in arrays": b'{"message": "hi", "x": [[{"a": 1, "b": 2, "a": 2}]]}',
+    "same key, quoted colons": b'{"message": "\\":\\":", "x": {"a": 1, "a": 2}}',
+    "100 deep": nested(100),
+    "100,000 deep": nested(90_000),
+    "100,000 open": b"[" * 100_000,
+    "objects 20,000 deep": b'{"a":' * 20_000,
+    "huge int": b'{"message": "hi", "max_tokens": 1' + b"0" * 400 + b"}",
+    "int of 10,000 digits": b'{"message": "hi", "seed": ' + b"9" * 10_000 + b"}",
+    "NUL bytes": b'\x00{"message": "hi"}',
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_what_is_no_strict_json_object_is_refused(service, surface):
+    async def send(name, body):
+        answer = await service.post(PATHS[surface], body, key=KEY)
+        try:
+            check_error(surface, answer, 400, "invalid_json")
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+
+    await asyncio.gather(*(send(name, body) for name, body in NOT_JSON.items()))
+    assert (await service.get("/health")).status == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_a_refused_body_is_in_the_ledger(service, surface):
+    answer = await service.post(PATHS[surface], b"nonsense", key=KEY)
+    row = await service.entry(answer)
+    assert (row["status"], row["error"], row["principal"]) == ("refused", "invalid_json", "ann")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_compressed_bodies_are_refused_in_so_many_words(service, surface, coding):
+    body = gzip.compress(json.dumps(ask(surface, "parrot")).encode())
+    answer = await service.post(PATHS[surface], body, key=KEY, headers={"Content-Encoding": coding})
+    check_error(surface, answer, 422 if surface == "simple" else 400, "validation_error")
+    assert "compress" in answer.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_awkward_but_sound_bodies_are_answered(service, surface):
+    texts = ["😀", "\x00\x1f", "a" * 19_000, '":":{', "\u2028"]
+    for text in texts:
+        answer = await service.post(PATHS[surface], ask(surface, "parrot", text), key=KEY)
+        assert answer.status == 200, answer
+    spaced = json.dumps(ask(surface, "parrot"), separators=(" , ", " :\n")).encode()
+    escaped = json.dumps(ask(surface, "parrot")).replace('"model"', '"m\\u006fdel"').encode()
+    for body in (spaced, b"\n\t " + spaced + b"\r\n", escaped):
+        answer = await service.post(PATHS[surface], body, key=KEY)
+        assert answer.status == 200, answer
+
+
+WRONG = {
+    "simple": {
+        "message": [5, None, True, [], {}, "", "x" * 20_001],
+        "model": [5, True, [], {}],
+        "system_prompt": [5, [], {}, False],
+        "temperature": ["1", True, -0.1, 2.1, [], {}],
+        "max_tokens": ["5", 0, -1, 1.5, True, [], {}, 10**12],
+        "stream": ["true", 1, 0, [], {}],
+        "surprise": [1],
+    },
+    "openai": {
+        "messages": [5, None, True, [], {}, "hi", [5], [None], [[]], [{}], [{"role": "user"}]],
+        "model": [5, True, [], {}],
+        "stream": ["true", 1, []],
+        "stream_options": [5, "x", []],
+        "max_tokens": ["5", 0, -1, 1.5, True, [], {}],
+        "max_completion_tokens": ["5", 0, -1, 1.5, True, [], {}],
+        "temperature": ["1", True, -0.1, 2.1, []],
+        "top_p": ["1", True, -0.1, 1.1],
+        "presence_penalty": ["1", 3],
+        "frequency_penalty": ["1", -3],
+        "n": ["1", 0, -1, 1.5, True, 1000],
+        "seed": ["1", 1.5, True],
+        "logprobs": ["1", 1],
+        "top_logprobs": ["1", -1, 50],
+        "stop": [5, [5], {}],
+        "tools": [5, "x", {}, [5]],
+        "tool_choice": [5, True, []],
+        "response_format": [5, "json", []],
+        "user": [5, {}],
+        "reasoning_effort": [5, {}],
+        "parallel_tool_calls": ["yes", 1],
+    },
+    "anthropic": {
+        "messages": [5, None, True, [], {}, "hi", [5], [None], [[]], [{}], [{"role": "user"}]],
+        "model": [5, True, [], {}, "", None],
+        "max_tokens": ["5", -1, 1.5, True, [], {}, None],
+        "stream": ["true", 1, []],
+        "system": [5, True, {}, [5]],
+        "temperature": ["1", True, -0.1, 1.1, []],
+        "top_p": ["1", True, -0.1, 1.1],
+        "top_k": ["1", -1, 1.5, True],
+        "stop_sequences": ["x", 5, [5], {}],
+        "tools": [5, "x", {}, [5]],
+        "tool_choice": [5, True, [], "auto", {}],
+        "thinking": [5, "x", []],
+        "metadata": [5, "x", []],
+    },
+}
+CONTENTS = [5, True, {}, [5], [None], [{}], [{"type": 5}], [{"type": "text"}], [{"type": "text", "text": 5}]]
+for surface in ("openai", "anthropic"):
+    WRONG[surface]["messages"] += [[{"role": role, "content": "x"}] for role in (5, None, "root", [], {})]
+    WRONG[surface]["messages"] += [[{"role": "user", "content": content}] for content in CONTENTS]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("model", ["parrot", "briefed"])
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_a_field_of_a_wrong_type_is_named(service, surface, model):
+    async def send(field, value):
+        body = {**ask(surface, model), field: value}
+        answer = await service.post(PATHS[surface], body, key=KEY)
+        try:
+            check_error(surface, answer, 422 if surface == "simple" else 400)
+            assert field in answer.text
+            if surface == "simple":
+                assert answer.json["details"]["field"] == field
+            if surface == "openai":
+                assert answer.json["error"]["param"].startswith(field)
+        except AssertionError as error:
+            raise AssertionError(f"{field}={str(value)[:100]}: {error}") from None
+
+    await asyncio.gather(*(send(field, value) for field, values in WRONG[surface].items() for value in values))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_a_field_may_be_null(service, surface):
+    body = ask(surface, "parrot")
+    nulls = dict.fromkeys(WRONG[surface].keys() - body.keys() - {"surprise"})
+    answer = await service.post(PATHS[surface], {**nulls, **body}, key=KEY)
+    assert answer.status == 200, answer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", ["openai", "anthropic"])
+async def test_unknown_fields_are_taken(service, surface):
+    body = ask(surface, "parrot", surprise={"deep": [1, {"er": None}]}, other=10**18)
+    assert (await service.post(PATHS[surface], body, key=KEY)).status == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/complete", "/stream", "/generate"])
+async def test_the_simple_paths_name_the_wrong_field(service, path):
+    for field, values in {
+        "prompt": [5, "", None, "x" * 20_001],
+        "temperature": ["1"],
+        "max_tokens": [0],
+        "system": ["x"],
+    }.items():
+        for value in values:
+            answer = await service.post(path, {"prompt": "hi", field: value}, key=KEY)
+            check_error("simple", answer, 422, "validation_error")
+            assert answer.json["details"]["field"] == field
+    assert (await service.post(path, {"prompt": "x" * 20_000}, key=KEY)).status == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "unknown",
+        "no/body",
+        "echo/",
+        "/echo",
+        "/",
+        "echo/a\r\nX-Evil: 1",
+        "echo/a\nb",
+        "echo/\x00",
+        "echo/é",
+        "echo/" + "x" * 100_000,
+    ],
+)
+async def test_a_model_that_cannot_be_is_not_found(service, surface, model):
+    for stream in (False, True):
+        answer = await service.post(PATHS[surface], ask(surface, model, stream=stream), key=KEY)
+        check_error(surface, answer, 404, "not_found")
+        assert "x-evil" not in answer.headers
+        assert len(answer.body) < 1000
