@@ -1,16 +1,15 @@
 """The Responses API over HTTP: OpenAI's SDK against the whole app, its own memory and a real upstream."""
 
-import asyncio
 import json
-import socket
 from contextlib import asynccontextmanager
 
 import openai
 import pytest
-import uvicorn
 
 from headgate.boot.app import create_app
 from headgate.testing import LAST_CHUNK, ScriptedUpstream, Upset, chunk, stream_head, whole
+
+from ._served import served
 
 pytestmark = pytest.mark.anyio
 
@@ -39,10 +38,10 @@ url = "sqlite:///headgate.db"
 class Service:
     """A running Headgate, its upstream, and two callers."""
 
-    def __init__(self, port, upstream):
+    def __init__(self, url, upstream):
         self.upstream = upstream
         self.ada, self.bob = (
-            openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=f"key-of-{name}-00000001", max_retries=0)
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=f"key-of-{name}-00000001", max_retries=0)
             for name in ("ada", "bob")
         )
 
@@ -56,19 +55,10 @@ async def running(folder, *scripts, store=""):
     async with ScriptedUpstream(*scripts) as upstream:
         path = folder / "headgate.toml"
         path.write_text(CONFIG.format(url=upstream.url, store=store))
-        listener = socket.create_server(("127.0.0.1", 0))
-        settings = uvicorn.Config(create_app(path), lifespan="on", log_config=None)
-        server = uvicorn.Server(settings)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        service = Service(listener.getsockname()[1], upstream)
-        try:
+        with served(create_app(path)) as url:
+            service = Service(url, upstream)
             async with service.ada, service.bob:
                 yield service
-        finally:
-            server.should_exit = True
-            await serving
 
 
 def response(number, text, **more):

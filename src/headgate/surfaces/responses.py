@@ -23,6 +23,8 @@ from headgate.runtime import Runtime
 from headgate.stores.responses import ResponseTable
 from headgate.surfaces.depends import Caller, Running
 from headgate.surfaces.edge import Endpoint
+from headgate.surfaces.said import named, told
+from headgate.surfaces.schemas_responses import InputItemList, ResponseDeleted, ResponseObject
 
 MOST_REFERENCES = 256
 """Items that one request may refer to."""
@@ -32,7 +34,7 @@ _DATA = b"\ndata: "
 
 _encode = msgspec.json.Encoder().encode
 log = logging.getLogger("headgate")
-router = APIRouter(prefix="/v1/responses", tags=["openai"])
+router = APIRouter(prefix="/v1/responses", tags=["openai"], generate_unique_id_function=named)
 
 
 async def prepare(runtime: Runtime, who: Principal, call: Call) -> None:
@@ -116,8 +118,8 @@ RESPONSES = Endpoint(
 )
 
 
-@router.get("/{response_id}", summary="A kept response")
-async def retrieve(response_id: str, who: Caller, runtime: Running, stream: bool = False) -> Response:
+@router.get("/{response_id}", summary="Fetch a kept response", **told(ResponseObject, NotFound, surface="openai"))
+async def retrieve_response(response_id: str, who: Caller, runtime: Running, stream: bool = False) -> Response:
     """The response object, as it was sent. Responses are kept for thirty days, unless `store` was false."""
     if stream:
         raise InvalidField("kept responses are not streamed: leave stream out", field="stream")
@@ -125,8 +127,12 @@ async def retrieve(response_id: str, who: Caller, runtime: Running, stream: bool
     return Response(body, media_type="application/json")
 
 
-@router.get("/{response_id}/input_items", summary="What led to a kept response")
-async def input_items(
+@router.get(
+    "/{response_id}/input_items",
+    summary="List what led to a kept response",
+    **told(InputItemList, NotFound, surface="openai"),
+)
+async def response_input_items(
     response_id: str,
     who: Caller,
     runtime: Running,
@@ -145,8 +151,8 @@ async def input_items(
     return {"object": "list", "data": page, "first_id": first, "last_id": last, "has_more": more}
 
 
-@router.delete("/{response_id}", summary="Forget a response")
-async def delete(response_id: str, who: Caller, runtime: Running) -> dict[str, Any]:
+@router.delete("/{response_id}", summary="Forget a response", **told(ResponseDeleted, NotFound, surface="openai"))
+async def delete_response(response_id: str, who: Caller, runtime: Running) -> dict[str, Any]:
     """Delete a kept response."""
     await asyncio.to_thread(runtime.responses.delete, who.tenant, response_id)
     return {"id": response_id, "object": "response", "deleted": True}
