@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
+from headgate.core.faults import Forbidden
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -217,7 +219,12 @@ class Call(Struct, kw_only=True):
 
 
 def with_system(prompt: Prompt, system: System | None) -> Prompt:
-    """The prompt with the operator's system text in front; under `replace` the caller's own wins if there is one."""
+    """The prompt with the operator's system text in front; under `replace` the caller's own wins if there is one.
+
+    Raises Forbidden for one of the caller's where the policy is `forbid`.
+    """
+    if system is not None and system.policy == "forbid" and prompt.system:
+        raise Forbidden("your tier may not send a system prompt", field="messages")
     if system is None or not system.text or (system.policy == "replace" and prompt.system):
         return prompt
     first = Message("system", (TextPart(system.text),))

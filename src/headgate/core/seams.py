@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from headgate.core.call import Call, Clocks
+from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Event
 from headgate.core.key import KeyRecord
@@ -31,6 +32,15 @@ class Answerer(Protocol):
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """All events of the answer. Raises Faults; cancelling it hangs up on the upstream."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A Provider that can also turn texts into vectors."""
+
+    async def embed(self, call: EmbedCall) -> Embedded:
+        """One vector for each input. Raises Faults; Unsupported, naming the feature, for what the vendor cannot do."""
         ...
 
 

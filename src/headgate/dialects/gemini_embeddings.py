@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headgate.core.embedding import Embedded, Purpose
+from headgate.core.events import Usage
 from headgate.core.faults import UpstreamBroken
 from headgate.dialects.errors import fault_in_band
 from headgate.dialects.gemini import resource
@@ -16,9 +18,14 @@ BATCH_LIMIT = 100
 """How many texts one request may carry."""
 
 
-def request(texts: Sequence[str], model: str, dimensions: int | None = None) -> dict[str, Any]:
+_TASKS: dict[Purpose, str] = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
+
+
+def request(texts: Sequence[str], model: str, dimensions: int | None = None, purpose: Purpose = "") -> dict[str, Any]:
     """The body of batchEmbedContents; `dimensions` shortens the vectors."""
-    more = {} if dimensions is None else {"outputDimensionality": dimensions}
+    more: dict[str, Any] = {} if dimensions is None else {"outputDimensionality": dimensions}
+    if purpose:
+        more["taskType"] = _TASKS[purpose]
     name = resource(model)
     return {"requests": [{"model": name, "content": {"parts": [{"text": text}]}, **more} for text in texts]}
 
@@ -41,3 +48,9 @@ def tokens_in(data: dict[str, Any]) -> int | None:
     usage = data.get("usageMetadata")
     count = usage.get("promptTokenCount") if isinstance(usage, dict) else None
     return count if isinstance(count, int) else None
+
+
+def read(data: dict[str, Any], count: int) -> Embedded:
+    """The whole answer: `vectors`, and the tokens where it tells them."""
+    found, tokens = vectors(data, count), tokens_in(data)
+    return Embedded(found, None if tokens is None else Usage(tokens, 0, raw=data["usageMetadata"]))

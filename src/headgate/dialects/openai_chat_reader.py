@@ -225,10 +225,12 @@ def _parts(parts: list[Any], index: int) -> Iterator[Event]:
                 yield Text(part, index)
             case {"type": "text", "text": str(text)}:
                 yield Text(text, index)
-            case {"type": "thinking", "thinking": str(text)}:
-                yield Thinking(text, choice=index)
-            case {"type": "thinking", "thinking": [*pieces]}:
-                yield Thinking("".join(text_of(piece.get("text")) for piece in pieces), choice=index)
+            case {"type": "thinking", "thinking": str(text), **rest}:
+                yield Thinking(text, text_of(rest.get("signature")), choice=index)
+            case {"type": "thinking", "thinking": [*pieces], **rest}:
+                text = "".join(text_of(piece.get("text")) for piece in pieces)
+                yield Thinking(text, text_of(rest.get("signature")), choice=index)
+                yield from (Extra("openai", "content", piece, index) for piece in pieces if "text" not in piece)
             case {"type": "refusal", "refusal": str(text)}:
                 yield Refusal(text, index)
             case dict():
@@ -263,7 +265,8 @@ def usage_of(data: dict[str, Any]) -> Usage | None:
     read = usage.get("prompt_tokens_details") or {}
     made = usage.get("completion_tokens_details") or {}
     reasoning = made.get("reasoning_tokens") or 0
-    cached = min(tokens_in, read.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0)
+    others = (usage.get(name) for name in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"))
+    cached = min(tokens_in, read.get("cached_tokens") or next(filter(None, others), 0))
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
     return Usage(tokens_in, tokens_out, cached, reasoning=reasoning, raw=usage)

@@ -14,6 +14,7 @@ from headgate.core.call import (
     Message,
     Part,
     Prompt,
+    Reasoning,
     RefusalPart,
     ResultPart,
     TextPart,
@@ -184,24 +185,6 @@ def usage_body(usage: Usage | None, entry: Entry) -> dict[str, Any]:
     return {**body, "cost_usd": entry.cost_usd}
 
 
-def renamed(call: Call) -> bytes:
-    """The caller's bytes with the target's model in the place of the one asked for; empty where that is not plain.
-
-    It is where the body says `"model"` once and escapes nothing by number, so that no other key can be meant.
-    """
-    body, asked = call.body, call.fields.get("model")
-    if asked == call.model:
-        return body
-    at = body.find(b'"model"')
-    if asked is None or at < 0 or body.find(b'"model"', at + 7) >= 0 or b"\\u" in body:
-        return b""
-    written = _encode(asked)
-    begin = body.find(written, at + 7)
-    if begin < 0 or body[at + 7 : begin].strip() != b":":
-        return b""
-    return b"%b%b%b" % (body[:begin], _encode(call.model), body[begin + len(written) :])
-
-
 def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
     """A request body for an upstream of this dialect, from a call that came in another."""
     choice = prompt.tool_choice
@@ -226,7 +209,7 @@ def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
         "top_logprobs": prompt.top_logprobs,
         "presence_penalty": prompt.presence_penalty,
         "frequency_penalty": prompt.frequency_penalty,
-        "reasoning_effort": effort(prompt),
+        "reasoning_effort": prompt.reasoning and effort_of(prompt.reasoning),
         "user": prompt.user or None,
         "stream": True if stream else None,
         "stream_options": {"include_usage": True} if stream else None,
@@ -234,13 +217,11 @@ def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def effort(prompt: Prompt) -> str | None:
-    """OpenAI's word for how much to think; a budget in tokens becomes the nearest."""
-    if prompt.reasoning is None:
-        return None
-    if prompt.reasoning.effort or prompt.reasoning.budget is None:
-        return prompt.reasoning.effort or None
-    budget = prompt.reasoning.budget
+def effort_of(reasoning: Reasoning) -> str | None:
+    """OpenAI's word for how much to think; a budget becomes the word that is nearest."""
+    if reasoning.effort or reasoning.budget is None:
+        return reasoning.effort or None
+    budget = reasoning.budget
     return "none" if budget == 0 else "low" if budget <= 2048 else "medium" if budget <= 8192 else "high"
 
 

@@ -213,6 +213,11 @@ class WholeWatcher(WholeReader):
         yield from _bare(data)
 
 
+def watcher(*, stream: bool) -> Watcher | WholeWatcher:
+    """What passes an answer on, streamed or whole, to a caller of the same dialect."""
+    return Watcher() if stream else WholeWatcher()
+
+
 def _bare(response: dict[str, Any]) -> list[Event]:
     """What the ledger wants to know of an answer."""
     tools = any(isinstance(item, dict) and item.get("type") in _CALLS for item in response["output"])

@@ -18,6 +18,7 @@ from headgate.core.call import (
     Message,
     Part,
     Prompt,
+    Reasoning,
     RefusalPart,
     ResultPart,
     System,
@@ -27,7 +28,8 @@ from headgate.core.call import (
     ToolChoice,
 )
 from headgate.core.faults import Forbidden, Unsupported
-from headgate.dialects.openai_chat_writer import effort, renamed
+from headgate.dialects.openai_chat_forward import renamed
+from headgate.dialects.openai_chat_writer import effort_of
 from headgate.dialects.openai_responses import MARK, items_of, kind_of
 
 _encode = msgspec.json.Encoder().encode
@@ -37,8 +39,8 @@ _OWN = f"_{MARK}"
 def request(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
     """A request body from a call that came in another dialect. Raises Unsupported for what the API has no word for."""
     _refuse(prompt)
-    summary = prompt.reasoning is not None and prompt.reasoning.show
-    reasoning = {"effort": effort(prompt), "summary": "auto" if summary else None}
+    wish = prompt.reasoning or Reasoning()
+    reasoning = {"effort": effort_of(wish), "summary": "auto" if wish.show else None}
     text = {"format": _format(prompt), "verbosity": prompt.extra.get("verbosity")}
     body: dict[str, Any] = {
         "model": model,

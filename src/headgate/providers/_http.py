@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgate.core.call import Call
+from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
 from headgate.core.faults import Fault
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
@@ -86,3 +86,15 @@ class HttpProvider:
         except Answered as answered:
             raise self.fault(answered) from None
         return list(reader.close())
+
+    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
+        """The whole body of an answer that is no stream. Raises Faults."""
+        try:
+            return await self.wire.fetch(ask, clocks, deadline)
+        except Answered as answered:
+            raise self.fault(answered) from None
+
+
+def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
+    """The header that carries a key (RFC 6750 2.1); none without a key."""
+    return (("authorization", f"Bearer {api_key}"),) if api_key else ()

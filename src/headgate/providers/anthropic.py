@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import aclosing
 from typing import Any, ClassVar
 
 import msgspec
 
 from headgate.core.call import Call, System
 from headgate.core.faults import Forbidden
-from headgate.core.seams import Answered, Ask, Provider, Reader, Wire
+from headgate.core.seams import Ask, Provider, Reader, Wire
 from headgate.dialects import anthropic_messages
 from headgate.dialects.anthropic_messages_reader import AnswerReader, StreamReader, Watcher, WholeWatcher, read_count
 from headgate.dialects.anthropic_messages_request import MAX_TOKENS, count_request, request
@@ -64,14 +63,8 @@ class Anthropic(_http.HttpProvider):
         """The tokens of the call's prompt, as the upstream counts them. Raises Faults."""
         same = call.dialect == self.dialect
         body = _forward(call) if same else _encode(count_request(call.prompt, call.model))
-        parts = []
-        try:
-            ask = self._ask("/messages/count_tokens", body, call)
-            async with aclosing(self.wire.chunks(ask, call.clocks, call.deadline)) as chunks:
-                parts = [chunk async for chunk in chunks]
-        except Answered as answered:
-            raise self.fault(answered) from None
-        return read_count(b"".join(parts))
+        ask = self._ask("/messages/count_tokens", body, call)
+        return read_count(await self.fetch(ask, call.clocks, call.deadline))
 
     def _ask(self, path: str, body: bytes, call: Call) -> Ask:
         headers = self._headers if call.dialect != self.dialect else {**self._headers, **call.headers}

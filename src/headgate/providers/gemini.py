@@ -9,9 +9,12 @@ from urllib.parse import quote
 import msgspec
 
 from headgate.core.call import Call
+from headgate.core.embedding import EmbedCall, Embedded, joined
 from headgate.core.seams import Ask, Provider, Reader, Wire
+from headgate.dialects import gemini_embeddings
 from headgate.dialects.gemini import request, resource
 from headgate.dialects.gemini_answer import AnswerReader, StreamReader
+from headgate.dialects.sse import decode
 from headgate.providers import _http
 
 
@@ -42,6 +45,18 @@ class Gemini(_http.HttpProvider):
     def reader(self, call: Call) -> Reader:
         """A Reader for the answer, streamed or whole."""
         return StreamReader() if call.stream else AnswerReader()
+
+    async def embed(self, call: EmbedCall) -> Embedded:
+        """Vectors of texts."""
+        return joined([await self._embed(batch) for batch in call.batches(gemini_embeddings.BATCH_LIMIT)])
+
+    async def _embed(self, call: EmbedCall) -> Embedded:
+        said = gemini_embeddings.request(call.texts("Gemini"), call.model, call.dimensions, call.purpose)
+        path = f"{_path(call.model)}:batchEmbedContents"
+        body = await self.fetch(
+            Ask(path=path, body=msgspec.json.encode(said), headers=self._headers), call.clocks, call.deadline
+        )
+        return gemini_embeddings.read(decode(body), len(call.inputs))
 
 
 def connect(options: Options, wire: Wire) -> Provider:
