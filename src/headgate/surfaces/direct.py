@@ -114,7 +114,9 @@ class Direct:
         lines = [STATUS_LINES[status]]
         lines += [b"%b: %b\r\n" % header for header in self._default_headers]
         lines += [b"%b: %b\r\n" % header for header in headers]
-        if not self.keep_alive:
+        if (b"connection", b"close") in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
             lines.append(_CLOSE)
         return b"".join(lines)
 
