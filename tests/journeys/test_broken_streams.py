@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import re
 import socket
 import time
 
 import pytest
 
 from headgate.testing import LAST_CHUNK, Upset, chunk, stream_head, whole
-from journeys._asking import PATHS, SURFACES, ask, check_broken, check_error, check_good
+from journeys._asking import PATHS, SURFACES, ask, check_broken, check_error, check_good, ended
 from journeys._service import serving
 from journeys._upstreams import KINDS, SECRET, data, frames, stream
 
@@ -285,8 +286,9 @@ async def test_a_frame_of_a_strange_shape_breaks_the_stream_and_is_no_bug(servic
             answer = await ask_for_stream(service, surface, f"{kind}/{model}")
             assert answer.status in {200, 502}, (surface, number, path, other, answer)
             assert answer.complete, (surface, number, path, other, answer)
-            if answer.status == 200 and b"error" in answer.body:
-                check_broken(surface, answer)
+            if answer.status == 200:
+                name, told = answer.frames[-1]
+                assert ended(surface, answer) is ("error" not in json.loads(told) if told != "[DONE]" else True)
 
     said = frames(kind, "Hello", " there")
     cases = [
@@ -295,6 +297,6 @@ async def test_a_frame_of_a_strange_shape_breaks_the_stream_and_is_no_bug(servic
         for path, other in changed({} if b"[DONE]" in text else json.loads(text.decode().rpartition("data: ")[2]))
     ]
     await asyncio.gather(*(check(SURFACES[at % 3], *case) for at, case in enumerate(cases)))
-    assert "Traceback" not in service.log.replace("unknown shape\nTraceback", "")
+    assert not re.search(r"error +bug", service.log)
     good = upstreams.model(stream(kind, "Hello", " there"))
     check_good("simple", await ask_for_stream(service, "simple", f"{kind}/{good}"))

@@ -112,8 +112,9 @@ class Hold:
         entry = self.entry
         entry.status, entry.error = status, error
         spoke = entry.first_ms is not None
-        if spoke and not self._counted:
-            entry.tokens_in, entry.tokens_out = self._prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
+        if spoke and (status != "ok" or not self._counted):  # what was counted before the end may be too little
+            entry.tokens_in = entry.tokens_in or self._prompt_bytes // TOKEN
+            entry.tokens_out = max(1, entry.tokens_out, self._bytes // TOKEN)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:
