@@ -53,14 +53,14 @@ class Admission:
             route = self.routes.find(call.model)
             tier = self.tier_of(who)
             self.check_right(who, tier, route)
-            wants = self.rules.wants(who, route.name, call.address, *worst_case(call))
+            wants = self.rules.wants(who, route.name, call.address, *self.worst_case(call, route))
             grant = await self.limiter.reserve(wants)
             if isinstance(grant, Refusal):
                 raise fault_of(grant)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices, len(call.body))
+        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices, size_of(call))
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""
@@ -68,6 +68,14 @@ class Admission:
         entry.error = fault.code
         fault.recorded = True
         await self._ledger.written(entry)
+
+    def worst_case(self, call: Call, route: Route) -> tuple[int, int]:
+        """The most that a call may use: tokens, and nano-USD at the dearest of its targets; unknown prices count 0."""
+        tokens_in = size_of(call)  # a token has at least one byte
+        tokens_out = (call.max_tokens or UNBOUNDED_ANSWER) * call.n
+        prices = [self.prices.find(target.provider_name, target.model) for target in route.targets]
+        spend = max((price.cost(tokens_in, tokens_out) for price in prices if price is not None), default=0)
+        return tokens_in + tokens_out, spend
 
     def check_right(self, who: Principal, tier: Tier, route: Route) -> None:
         """Raise Forbidden where the tier or the key does not allow the model."""
@@ -91,10 +99,9 @@ class Admission:
         return tier
 
 
-def worst_case(call: Call) -> tuple[int, int]:
-    """The most that a call may use: tokens, and money in nano-USD (not bounded yet: 0)."""
-    tokens_in = len(call.body)  # a token has at least one byte
-    return tokens_in + (call.max_tokens or UNBOUNDED_ANSWER) * call.n, 0
+def size_of(call: Call) -> int:
+    """The bytes of what the caller said; of a call made in code, its words."""
+    return len(call.body) or sum(len(message.text) for message in call.prompt.messages)
 
 
 def entry_of(who: Principal | None, call: Call) -> Entry:
