@@ -81,8 +81,7 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
     lines.append(f"  default model  {default or 'none: requests must name one'}")
     for name, model in config.models.items():
         lines.append(f"  model          {name} -> {', '.join(model.targets)}")
-    for source in sources.values():
-        lines.append(f"  provider       {source.name} ({source.why})")
+    lines += [f"  provider       {source.name} ({source.why})" for source in sources.values()]
     if default.startswith("echo/"):
         lines.append("  note           no provider is configured: the built-in echo repeats what it is told;")
         lines.append("                 set GEMINI_API_KEY, OPENAI_API_KEY or another provider's variable")
@@ -113,7 +112,7 @@ def _run_again_on_change(config: Config) -> None:
     watched = [Path(__file__).parent.parent, config.base_dir]
     while True:
         seen = _newest(watched)
-        child: Any = os.spawnv(os.P_NOWAIT, sys.executable, command)
+        child: Any = os.spawnv(os.P_NOWAIT, sys.executable, command)  # noqa: S606 - ourselves
         try:
             while os.waitpid(child, os.WNOHANG) == (0, 0) and _newest(watched) == seen:
                 signal.sigtimedwait([], 0.5)
