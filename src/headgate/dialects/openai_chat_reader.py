@@ -44,9 +44,8 @@ REASONS: dict[str, Reason] = {
     "sensitive": "filter",
     "error": "error",
 }
-_MOST_CHOICES = 128
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
-_MOST_TOKENS = 1_000_000_000
+_MOST_CHOICES = 128
 _EXTRAS = ("annotations", "audio", "images", "citations", "reasoning_details")
 
 
@@ -281,14 +280,11 @@ def usage_of(data: dict[str, Any]) -> Usage | None:
         usage = (data["x_groq"] or {}).get("usage")
     if not isinstance(usage, dict) or usage.get("prompt_tokens") is None:
         return None
-    tokens_in, tokens_out = tokens(usage["prompt_tokens"]), tokens(usage.get("completion_tokens"))
-    read = usage.get("prompt_tokens_details")
-    made = usage.get("completion_tokens_details")
-    reasoning = tokens(made.get("reasoning_tokens")) if made else 0
-    cached = tokens(read.get("cached_tokens")) if read else 0
+    tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    reasoning = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    cached = _count(usage.get("prompt_tokens_details"), "cached_tokens")
     if not cached:
-        others = (usage.get(name) for name in _CACHED)
-        cached = tokens(next(filter(None, others), 0))
+        cached = next(filter(None, (_count(usage, name) for name in _CACHED)), 0)
     cached = min(tokens_in, cached)
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
@@ -317,9 +313,10 @@ def _words(value: Any) -> str:
     raise UpstreamBroken("the upstream sent something else where words belong")
 
 
-def tokens(value: Any) -> int:
-    """A count of tokens that an upstream reports; 0 for what is none."""
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0
+def _count(fields: Any, name: str) -> int:
+    """A number of tokens that may be missing."""
+    value = fields.get(name) if type(fields) is dict else None
+    return value if type(value) is int and 0 <= value < 2**53 else 0
 
 
 def check_chunk(name: str, data: dict[str, Any]) -> None:
