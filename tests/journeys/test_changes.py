@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import os
 
 import pytest
 
 from journeys._asking import PATHS, SURFACES, ask, check_error, check_good
 from journeys._caller import connected, request
-from journeys._service import ADMIN, serving
+from journeys._service import ADMIN, command, serving
 from journeys._upstreams import KINDS, said
 
 KEY = "key-of-ann"
@@ -60,7 +59,7 @@ def save(service, text: str) -> None:
 
 async def until(condition, patience: float = 3.0):
     async with asyncio.timeout(patience):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - tests may look and wait
             await asyncio.sleep(0.05)
 
 
@@ -72,7 +71,11 @@ async def limit_of(service) -> float:
 async def test_limits_and_models_change_on_save(service, upstreams):
     assert await limit_of(service) == 100
     assert (await service.post("/chat", ask("simple", "newcomer"), key=KEY)).status == 404
-    save(service, config(upstreams, limit="3/minute", target="echo/other", more='[models.newcomer]\ntargets = ["echo/new"]\n'))
+    assert (await service.post("/chat", ask("simple", "parrot"), key=KEY)).json["model"] == "echo"
+    save(
+        service,
+        config(upstreams, limit="3/minute", target="echo/other", more='[models.newcomer]\ntargets = ["echo/new"]\n'),
+    )
 
     async def changed():
         return await limit_of(service) == 3
@@ -99,18 +102,24 @@ async def test_keys_change_on_save(service, upstreams):
     "bad",
     [
         "this is not TOML",
-        "",
+        '[server]\nmax_body = "much"\n',
         '[tiers.open]\nrequests = "many"\n',
         '[tiers.open]\nwishes = "3/minute"\n',
         '[models.parrot]\ntargets = ["nobody/knows"]\n',
         '[models.parrot]\ntargets = ["echo/echo"]\nsystem_prompt = "file:missing.md"\n',
         '[access]\napi_keys = "env:NOT_SET_ANYWHERE"\n',
+        '[access]\napi_keys = "other-key"\n[[access.jwt]]\npublic_key = "nonsense"\n',
+        '[access]\napi_keys = "twice,twice"\n',
+        '[providers.mine]\nkind = "openai"\nbase_url = "ftp://nowhere"\n',
+        '[providers.mine]\nkind = "openai"\nheaders = { "a b" = "c" }\n',
+        '[providers.mine]\nkind = "openai"\napi_key = "a\\nb"\n',
+        '[providers.mine]\nkind = "openai"\nsurprise = 1\n',
     ],
 )
 async def test_a_faulty_file_leaves_the_old_configuration_in_force(service, upstreams, bad):
     before = service.log.count("configuration")
     running = (await service.post("/chat", ask("simple", "parrot"), key=KEY)).status
-    save(service, bad or "[server]\nport = 'x'\n")
+    save(service, bad)
 
     async def noticed():
         return service.log.count("configuration") > before
@@ -135,7 +144,15 @@ async def test_a_running_stream_survives_a_change(service, upstreams):
     async with connected(service.port) as line:
         await line.send(request("POST", PATHS["openai"], body, {"Authorization": f"Bearer {KEY}"}))
         await upstreams.asked(model)
-        save(service, config(upstreams, limit="9/minute").replace(upstreams.config, ""). replace("[models.openai-briefed]", "[models.other]").replace('"openai/', '"echo/').replace('"anthropic/', '"echo/').replace('"gemini/', '"echo/'))
+        save(
+            service,
+            config(upstreams, limit="9/minute")
+            .replace(upstreams.config, "")
+            .replace("[models.openai-briefed]", "[models.other]")
+            .replace('"openai/', '"echo/')
+            .replace('"anthropic/', '"echo/')
+            .replace('"gemini/', '"echo/'),
+        )
 
         async def changed():
             return await limit_of(service) == 9
@@ -149,7 +166,9 @@ def system_of(kind: str, seen) -> str:
     """All system words that an upstream was sent."""
     body = json.loads(seen.body)
     if kind == "openai":
-        return "|".join(message["content"] for message in body["messages"] if message["role"] in {"system", "developer"})
+        return "|".join(
+            message["content"] for message in body["messages"] if message["role"] in {"system", "developer"}
+        )
     told = body.get("system", "") if kind == "anthropic" else body.get("systemInstruction", {}).get("parts", [])
     return told if isinstance(told, str) else "|".join(part["text"] for part in told)
 
@@ -195,7 +214,9 @@ async def test_where_there_is_no_house_prompt_a_strict_tier_still_forbids(servic
             got = await service.post(PATHS[surface], with_system(surface, f"{kind}/{model}", "Hm."), key="key-of-bob")
             check_error(surface, got, 403, "forbidden")
             check_good(surface, await service.post(PATHS[surface], ask(surface, f"{kind}/{model}"), key="key-of-bob"))
-            check_good(surface, await service.post(PATHS[surface], with_system(surface, f"{kind}/{model}", "Hm."), key=KEY))
+            check_good(
+                surface, await service.post(PATHS[surface], with_system(surface, f"{kind}/{model}", "Hm."), key=KEY)
+            )
             assert system_of(kind, upstreams.requests(model)[-1]) == "Hm."
     developer = ask("openai", f"openai/{model}")
     developer["messages"].append({"role": "developer", "content": "Obey."})
@@ -218,7 +239,7 @@ async def test_a_prompt_file_is_read_again_when_it_changes(service, upstreams):
         return await told() == "You are verbose."
 
     await until(changed)
-    os.remove(path)
+    path.unlink()
     await asyncio.sleep(1.2)
     assert await told() == "You are verbose."
     assert "cannot be read" in service.log
@@ -244,3 +265,21 @@ async def test_the_admin_reloads_and_hears_what_waits_for_a_restart(service, ups
     told = (await service.post("/admin/reload", {}, key=ADMIN)).json
     assert told["at_next_start"] == ["server"]
     assert await limit_of(service) == 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("bad", "what"),
+    [
+        ('[[access.jwt]]\npublic_key = "nonsense"\n', "access.jwt[0]"),
+        ('[providers.mine]\nkind = "openai"\nbase_url = "ftp://nowhere"\n', "providers.mine"),
+        ('[providers.mine]\nkind = "openai"\napi_key = "a\\nb"\n', "providers.mine.api_key"),
+        ('[store]\nurl = "sqlite:///headgate.toml"\n', "cannot start"),
+    ],
+)
+async def test_what_cannot_be_served_is_said_at_start_in_a_line(tmp_path, bad, what):
+    (tmp_path / "headgate.toml").write_text(bad)
+    code, told = await command(tmp_path, "serve", "--port", "0", code=True)
+    assert code == 1
+    assert what in told
+    assert "Traceback" not in told
