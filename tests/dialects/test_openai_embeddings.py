@@ -33,7 +33,7 @@ def test_every_form_of_input(given_, inputs):
 
 def test_what_else_a_caller_may_say():
     fields = {"model": "m", "input": "a", "dimensions": 256, "user": "u", "encoding_format": "base64", "new": 1}
-    assert parse(fields) == EmbedCall(model="m", inputs=("a",), dimensions=256, user="u")
+    assert parse(fields) == EmbedCall(model="m", inputs=("a",), dimensions=256, user="u", extra={"new": 1})
     assert parse({"input": "a"}).model == ""
 
 

@@ -46,14 +46,18 @@ class Admission:
         self._ledger = ledger
         self.prices = prices
 
-    async def admit(self, who: Principal, call: Call) -> Hold:
-        """A Hold for the call. Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down."""
+    async def admit(self, who: Principal, call: Call, *, free: bool = False) -> Hold:
+        """A Hold for the call; a free one uses no tokens and no money.
+
+        Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down.
+        """
         entry = entry_of(who, call)
         try:
             route = self.routes.find(call.model)
             tier = self.tier_of(who)
             self.check_right(who, tier, route)
-            wants = self.rules.wants(who, route.name, call.address, *worst_case(call))
+            most = (0, 0) if free else worst_case(call)
+            wants = self.rules.wants(who, route.name, call.address, *most)
             grant = await self.limiter.reserve(wants)
             if isinstance(grant, Refusal):
                 raise fault_of(grant)

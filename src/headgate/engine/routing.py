@@ -12,9 +12,9 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headgate.core.call import Call, Clocks, System
 from headgate.core.events import Event
@@ -64,6 +64,10 @@ class Route(Struct, frozen=True, eq=False):
         if not text and policy != "forbid":
             return None
         return System(text, policy)  # type: ignore[arg-type]
+
+    def able(self, ability: type[Any]) -> Route:
+        """The same with only those targets whose provider has an ability (a Protocol of the seams)."""
+        return structs.replace(self, targets=tuple(t for t in self.targets if isinstance(t.provider, ability)))
 
 
 class Routes:
@@ -120,7 +124,7 @@ class Spoken(Struct):
 async def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
 ) -> T:
-    """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault where none does."""
+    """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault if none does."""
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():
