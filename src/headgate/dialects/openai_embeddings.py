@@ -40,7 +40,9 @@ _PURPOSES: dict[str, Purpose] = {
 def envelope(fields: dict[str, Any], body: bytes) -> Call:
     """What the gate wants to know of a decoded body: a call that asks for no words. Raises InvalidField."""
     check_text("model", fields.get("model"))
-    return Call(model=fields.get("model") or "", understand=_texts, dialect=NAME, fields=fields, body=body, n=0)
+    return Call(
+        model=fields.get("model") or "", understand=_texts, dialect=NAME, fields=fields, body=body, max_tokens=0
+    )
 
 
 def _texts(fields: dict[str, Any]) -> Prompt:

@@ -63,7 +63,7 @@ class Gate:
         return hold.opening(), reply
 
     async def embed(self, who: Principal, call: Call, wanted: EmbedCall) -> tuple[Open, Embedded, Entry]:
-        """The vectors that are wanted, by the same journey; `call` is their envelope and asks for no words (`n` is 0).
+        """The vectors that are wanted, by the same journey; `call` is their envelope and asks for no words (`max_tokens` is 0).
 
         Raises Faults; Unsupported where no target of the model can embed.
         """

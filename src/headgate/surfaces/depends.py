@@ -26,7 +26,9 @@ def runtime_of(request: Request) -> Runtime:
 
 async def caller_of(request: Request, _bearer: ByBearer = None, _key: ByKey = None) -> Principal:
     """Who calls. Raises Unauthenticated."""
-    return await runtime_of(request).identify(request.scope["headers"])
+    identify = runtime_of(request).identify
+    headers = request.scope["headers"]
+    return identify.known(headers) or await identify.verify(headers)
 
 
 async def admin_of(request: Request, _bearer: ByBearer = None, _key: ByKey = None) -> Principal:
@@ -69,7 +71,7 @@ class CallerGate:
         """One vector for each text, in their order. Raises Faults, as `chat` does."""
         inputs = (texts,) if isinstance(texts, str) else tuple(texts)
         call = self._call(Prompt(messages=tuple(Message("user", (TextPart(text),)) for text in inputs)), model, "", {})
-        call.n = 0
+        call.max_tokens = 0
         wanted = EmbedCall(model=model, inputs=inputs, dimensions=dimensions, purpose=purpose)
         _, embedded, _ = await self._runtime.gate.embed(self.who, call, wanted)
         return embedded

@@ -126,7 +126,8 @@ class Edge:
         try:
             if self._runtime.draining:
                 raise Overloaded(_STOPPING)
-            who = await self._runtime.identify(arrival.headers)
+            identify = self._runtime.identify
+            who = identify.known(arrival.headers) or await identify.verify(arrival.headers)
             body = arrival.body
             if body is None:
                 body = await read_body(arrival.receive, self._max_body)
