@@ -14,7 +14,7 @@ import msgspec
 from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.events import Event, Verbatim
 from headgate.core.faults import InvalidField, Unsupported
-from headgate.dialects.openai_chat_reader import check_answer, done, usage_of
+from headgate.dialects.openai_chat_reader import check_answer, done, index_of, reason_of, usage_of
 from headgate.dialects.sse import WholeReader
 from headgate.dialects.strict import check_count, check_flag, check_number, check_object, check_text
 
@@ -147,6 +147,6 @@ class WholeWatcher(WholeReader):
         usage = usage_of(data)
         return [
             Verbatim(b"".join(self._parts)),
-            *(done(choice.get("finish_reason") or "", at) for at, choice in enumerate(data["choices"])),
+            *(done(reason_of(choice), index_of(choice, at)) for at, choice in enumerate(data["choices"])),
             *(() if usage is None else (usage,)),
         ]

@@ -21,7 +21,10 @@ _FINISH: dict[Reason, str] = {"length": "length", "filter": "content_filter", "e
 
 
 class Writer:
-    """Writes a stream of `text_completion` objects; the Receipt adds the usage, if wanted, and the end mark."""
+    """Writes a stream of `text_completion` objects; the Receipt adds the usage, if wanted, and the end mark.
+
+    Once bytes were passed on, what they meant is not written again.
+    """
 
     def __init__(self, call: Call) -> None:
         self._usage_wanted = call.usage_wanted
@@ -31,15 +34,17 @@ class Writer:
         self._echo = echo_of(call)
         self._spoken: set[int] = set()
         self._usage: Usage | None = None
+        self._passing = False
 
     def feed(self, event: Event) -> bytes:
         """The bytes for one event."""
         match event:
             case Verbatim():
+                self._passing = True
                 return event.data
             case Text() | Refusal():
                 return self._choice(event.choice, event.text, None)
-            case Done():
+            case Done() if not self._passing:
                 return self._choice(event.choice, "", _FINISH.get(event.reason, "stop"))
             case Usage():
                 self._usage = event

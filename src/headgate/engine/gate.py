@@ -6,9 +6,8 @@ Before the first event a Fault is a clean error and may move to the next target;
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from msgspec import structs
 
@@ -18,7 +17,7 @@ from headgate.core.entry import Entry
 from headgate.core.events import Open, Receipt, Reply, Usage
 from headgate.core.faults import Fault, Unsupported
 from headgate.core.principal import Principal
-from headgate.core.seams import Counter, Embedder, Events
+from headgate.core.seams import Counter, Embedder, Events, Provider
 from headgate.engine.admission import Admission, entry_of
 from headgate.engine.estimate import tokens_of
 from headgate.engine.hold import Hold
@@ -63,7 +62,7 @@ class Gate:
         return hold.opening(), reply
 
     async def embed(self, who: Principal, call: Call, wanted: EmbedCall) -> tuple[Open, Embedded, Entry]:
-        """The vectors that are wanted, by the same journey; `call` is their envelope and asks for no words (`max_tokens` is 0).
+        """The vectors that are wanted, by the same journey; `call` is their envelope, and its `max_tokens` is 0.
 
         Raises Faults; Unsupported where no target of the model can embed.
         """
@@ -73,12 +72,9 @@ class Gate:
             if not route.targets:
                 raise Unsupported(f"the model {route.name} makes no embeddings", field="model")
 
-            def ask(provider: Any, aimed: Call) -> Awaitable[Embedded]:
-                asked: EmbedCall = structs.replace(
-                    wanted, model=aimed.model, clocks=aimed.clocks, deadline=aimed.deadline
-                )
-                embedded: Awaitable[Embedded] = provider.embed(asked)
-                return embedded
+            async def ask(provider: Provider, aimed: Call) -> Embedded:
+                asked = structs.replace(wanted, model=aimed.model, clocks=aimed.clocks, deadline=aimed.deadline)
+                return await cast("Embedder", provider).embed(asked)
 
             call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
             embedded = await first_to_speak(route, call, hold.system, hold.spoken, ask)
@@ -115,9 +111,8 @@ class Gate:
         await self.admission.refuse(entry_of(who, call), fault)
 
 
-async def _count(provider: Any, call: Call) -> int:
-    tokens: int = await provider.count(call)
-    return tokens
+async def _count(provider: Provider, call: Call) -> int:
+    return await cast("Counter", provider).count(call)
 
 
 def _nothing(_: dict[str, Any]) -> Prompt:
