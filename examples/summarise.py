@@ -12,10 +12,14 @@ app = create_app()  # an ordinary FastAPI app, with all of Headgate's own paths
 
 
 class Article(BaseModel):
+    """What is sent."""
+
     text: str
 
 
 class Summary(BaseModel):
+    """What comes back."""
+
     summary: str
     cost_usd: float | None
 

@@ -215,7 +215,9 @@ LABELS = """
 def metrics() -> str:
     """Every metric, with its labels."""
     counted = Metrics()
-    counted.record([Entry(id="", at=0, request_id="", first_ms=1, tries=2, tokens_in=1, cost=cost) for cost in (1, None)])
+    counted.record(
+        [Entry(id="", at=0, request_id="", first_ms=1, tries=2, tokens_in=1, cost=cost) for cost in (1, None)]
+    )
     counted.tripped.labels("").set(0)
     rows = []
     for family in counted.registry.collect():
