@@ -21,11 +21,13 @@ from headgate.config.values import Says
 from headgate.core import faults
 from headgate.core.entry import Entry
 from headgate.core.faults import Fault, Then
+from headgate.core.seams import Counter, Embedder
 from headgate.providers import _http, openai
-from headgate.providers.kinds import GROUP, kinds
+from headgate.providers.kinds import GROUP, Kind, kinds
 from headgate.surfaces.faults import TABLE, Surface, body_of, status_of
 from headgate.surfaces.said import REQUEST_ID, SAMPLES
 from headgate.telemetry.metrics import SECONDS, Metrics
+from headgate.testing import ScriptedWire
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 GENERATED = "This page is generated from the code."
@@ -260,31 +262,50 @@ file; the first one that is set wins. More kinds come from plug-ins: see [writin
 
 Every provider has `api_key`, `base_url` and `headers` (sent with every request).
 """
+PRESETS = """
+## Presets
+
+Servers and vendors that speak OpenAI's chat dialect. They are asked for embeddings in OpenAI's way too; not all of them
+have any.
+"""
 
 
 def providers() -> str:
     """Every kind of provider, with its variables and settings."""
     plugged = {point.name for point in entry_points(group=GROUP)}
-    own = {name: kind for name, kind in sorted(kinds().items()) if name not in plugged}
-    presets = {name for name, kind in own.items() if kind.options.__bases__[0] is openai.Options}
-    lines = [PROVIDERS, "## With a file of their own\n", *_table_of(own, own.keys() - presets)]
-    lines += ["## Presets\n\nServers and vendors that speak OpenAI's chat dialect.\n", *_table_of(own, presets)]
-    for name in sorted(own.keys() - presets):
-        lines += _settings(name, own[name].options)
-    return "\n".join(lines)
+    kinds_ = {name: kind for name, kind in sorted(kinds().items()) if name not in plugged}
+    presets = {name: kind for name, kind in kinds_.items() if kind.options.__bases__[0] is openai.Options}
+    own = {name: kind for name, kind in kinds_.items() if name not in presets}
+    lines = [
+        PROVIDERS,
+        "## With a file of their own\n",
+        _row("kind", "variables", "default model", "default `base_url`"),
+    ]
+    lines[-1] += " embeds | counts |\n| --- | --- | --- | --- | --- | --- |"
+    lines += [_row(*_told(kind)) + _able(kind) for kind in own.values()]
+    lines += [PRESETS, _row("kind", "variables", "default model", "default `base_url`") + "\n| --- | --- | --- | --- |"]
+    lines += [_row(*_told(kind)) for kind in presets.values()]
+    return "\n".join([*lines, "", *(line for kind in own.values() for line in _settings(kind))])
 
 
-def _table_of(known: dict[str, Any], names: set[str]) -> Iterator[str]:
-    yield "| kind | variables | default model | default `base_url` |\n| --- | --- | --- | --- |"
-    for name in sorted(names):
-        options = known[name].options
-        variables = ", ".join(f"`{variable}`" for variable in options.env)
-        url = options.model_fields["base_url"].default
-        yield f"| `{name}` | {variables} | {_code(options.default_model)} | {_code(url)} |"
-    yield ""
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def _settings(name: str, options: type[_http.Options]) -> Iterator[str]:
+def _told(kind: Kind) -> tuple[str, ...]:
+    options = kind.options
+    variables = ", ".join(f"`{variable}`" for variable in options.env)
+    return f"`{kind.name}`", variables, _code(options.default_model), _code(options.model_fields["base_url"].default)
+
+
+def _able(kind: Kind) -> str:
+    """Whether it can turn texts into vectors, and count tokens."""
+    provider = kind.connect(kind.options(), ScriptedWire())
+    return "".join(f" {'yes' if isinstance(provider, ability) else ''} |" for ability in (Embedder, Counter))
+
+
+def _settings(kind: Kind) -> Iterator[str]:
+    name, options = kind.name, kind.options
     fields = {key: field for key, field in options.model_fields.items() if key not in _http.Options.model_fields}
     if fields:
         yield f"## `{name}`\n\n{inspect.cleandoc(options.__doc__ or '')}\n\n| key | default |\n| --- | --- |"
