@@ -26,7 +26,7 @@ from headgate.core.events import (
     Usage,
     Verbatim,
 )
-from headgate.core.faults import UpstreamBroken
+from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
 from headgate.dialects.sse import SseReader, WholeReader, decode, frame
 
@@ -59,7 +59,7 @@ class StreamReader(SseReader):
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Events of one chunk."""
         check_chunk(name, data)
-        if not self._begun:
+        if not self._begun and (data.get("id") or data.get("choices")):  # Azure's first chunk names nothing yet
             self._begun = True
             yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         for choice in data.get("choices") or ():
@@ -109,23 +109,22 @@ class Watcher(SseReader):
         self._open: set[int] = set()
 
     def feed(self, chunk: bytes) -> Iterable[Event]:
-        """Frames completed by these bytes, then what they meant."""
+        """Frames completed by these bytes, then what they meant. A fault comes after the frames before it."""
         passed: list[bytes] = []
         meant: list[Event] = []
         try:
             for name, data in self._frames.feed(chunk):
                 if data != b"[DONE]":
                     self._watch(name, data, passed, meant)
-        finally:
-            if passed:
-                meant.insert(0, Verbatim(b"".join(passed), len(passed)))
-        return meant
+        except Fault as fault:
+            return _and_then(_told(passed, meant), fault)
+        return _told(passed, meant)
 
     def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
         chunk = decode(data)
         check_chunk(name, chunk)
         choices = chunk.get("choices")
-        if not self._begun:
+        if not self._begun and (choices or chunk.get("id")):
             self._begun = True
             meant.append(Begin(text_of(chunk.get("id")), text_of(chunk.get("model"))))
         usage = usage_of(chunk)
@@ -161,6 +160,15 @@ class WholeWatcher(WholeReader):
         if usage is not None:
             meant.append(usage)
         return meant
+
+
+def _told(passed: list[bytes], meant: list[Event]) -> list[Event]:
+    return [Verbatim(b"".join(passed), len(passed)), *meant] if passed else meant
+
+
+def _and_then(events: list[Event], fault: Fault) -> Iterator[Event]:
+    yield from events
+    raise fault
 
 
 def _with_messages(data: dict[str, Any]) -> bytes:
