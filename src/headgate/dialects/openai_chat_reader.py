@@ -44,6 +44,8 @@ REASONS: dict[str, Reason] = {
     "sensitive": "filter",
     "error": "error",
 }
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+_MOST_TOKENS = 1_000_000_000
 _EXTRAS = ("annotations", "audio", "images", "citations", "reasoning_details")
 
 
@@ -266,18 +268,28 @@ def done(reason: str, index: int, *, tools: bool = False) -> Done:
 
 def usage_of(data: dict[str, Any]) -> Usage | None:
     """The tokens that an answer or a chunk reports, wherever it keeps them."""
-    usage = data.get("usage") or (data.get("x_groq") or {}).get("usage")
+    usage = data.get("usage")
+    if not usage and "x_groq" in data:
+        usage = (data["x_groq"] or {}).get("usage")
     if not isinstance(usage, dict) or usage.get("prompt_tokens") is None:
         return None
-    tokens_in, tokens_out = usage["prompt_tokens"], usage.get("completion_tokens") or 0
-    read = usage.get("prompt_tokens_details") or {}
-    made = usage.get("completion_tokens_details") or {}
-    reasoning = made.get("reasoning_tokens") or 0
-    others = (usage.get(name) for name in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"))
-    cached = min(tokens_in, read.get("cached_tokens") or next(filter(None, others), 0))
+    tokens_in, tokens_out = tokens(usage["prompt_tokens"]), tokens(usage.get("completion_tokens"))
+    read = usage.get("prompt_tokens_details")
+    made = usage.get("completion_tokens_details")
+    reasoning = tokens(made.get("reasoning_tokens")) if made else 0
+    cached = tokens(read.get("cached_tokens")) if read else 0
+    if not cached:
+        others = (usage.get(name) for name in _CACHED)
+        cached = tokens(next(filter(None, others), 0))
+    cached = min(tokens_in, cached)
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
     return Usage(tokens_in, tokens_out, cached, reasoning=reasoning, raw=usage)
+
+
+def tokens(value: Any) -> int:
+    """A count of tokens that an upstream reports; 0 for what is none."""
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0
 
 
 def check_chunk(name: str, data: dict[str, Any]) -> None:
