@@ -36,12 +36,13 @@ anonymous = false
 api_keys = "{KEY}:ann:open"
 [tiers.open]
 """
-PATHS = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1"}
+PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1"}
+KINDS = {"responses": ("openai", "responses = true")}
 ROUTES = {
     "openai-chat": "openai",
     "openai-chat:huggingface": "huggingface",
     "openai-completions": "openai",
-    "openai-responses": "openai",
+    "openai-responses": "responses",
     "openai-embeddings": "openai",
     "openai-embeddings:mistral": "mistral",
     "anthropic-messages": "anthropic",
@@ -106,10 +107,11 @@ async def replay(anyio_backend):
 
 @pytest.fixture(scope="module")
 async def service(replay, tmp_path_factory):
-    tables = [
-        f'[providers.{kind}]\nkind = "{kind}"\napi_key = "k"\nbase_url = "{replay}{PATHS.get(kind, "")}"\n'
-        for kind in sorted(set(ROUTES.values()))
-    ]
+    tables = []
+    for name in sorted(set(ROUTES.values())):
+        kind, more = KINDS.get(name, (name, ""))
+        base_url = f"{replay}{PATHS.get(name, '')}"
+        tables.append(f'[providers.{name}]\nkind = "{kind}"\napi_key = "k"\nbase_url = "{base_url}"\n{more}\n')
     async with serving(tmp_path_factory.mktemp("conformance"), CONFIG + "\n".join(tables)) as running:
         yield running
 
