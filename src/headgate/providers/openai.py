@@ -63,7 +63,7 @@ class OpenAI(_http.HttpProvider):
             body = openai_responses_request.forward(call)
             return Ask(path="/responses", body=body, headers=self._headers, stream=call.stream)
         same = call.dialect == self.dialect
-        body = forward(call, stream_usage=self._stream_usage) if same else self._translate(call)
+        body = self._forward(call) if same else self._translate(call)
         return Ask(path="/chat/completions", body=body, headers=self._headers, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
@@ -82,6 +82,9 @@ class OpenAI(_http.HttpProvider):
         ask = Ask(path="/embeddings", body=_encode(openai_embeddings.request(call)), headers=self._headers)
         body = await self.fetch(ask, call.clocks, call.deadline)
         return openai_embeddings.read(decode(body), len(call.inputs))
+
+    def _forward(self, call: Call) -> bytes:
+        return forward(call, stream_usage=self._stream_usage, bound=self._max_tokens)
 
     def _translate(self, call: Call) -> bytes:
         body = request(call.prompt, call.model, stream=call.stream)
