@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import structs
 
 from contracts._features import FEATURES, Answer, folded
-from contracts._vendor import Apart, Refused, Special, Vendor
+from contracts._vendor import Apart, Api, Refused, Special, Vendor
 from headgate.config import load
 from headgate.core.call import Call
 from headgate.core.entry import Entry
@@ -51,15 +51,22 @@ def vendor_of(name: str) -> Vendor | Apart:
 
 
 def _preset(kind: Kind) -> Vendor:
-    """OpenAI's transcripts with the bound on the answer under the preset's name of it."""
-    vendor = structs.replace(import_module("contracts.transcripts.openai").VENDOR, apis={})
-    bound = kind.options().max_tokens_field or "max_tokens"  # type: ignore[attr-defined]
+    """OpenAI's transcripts with the preset's name of the bound on the answer, and those of its APIs that it has."""
+    vendor: Vendor = import_module("contracts.transcripts.openai").VENDOR
+    options: Any = kind.options()
+    bound = options.max_tokens_field or "max_tokens"
     sent = {
         name: {bound if field == "max_completion_tokens" else field: value for field, value in body.items()}
         for name, body in vendor.sent.items()
         if isinstance(body, dict)
     }
-    return structs.replace(vendor, model=kind.options.default_model or "model", sent=sent)
+    older = {} if options.completions is False else {"completions": _completions()}
+    return structs.replace(vendor, model=kind.options.default_model or "model", sent=sent, apis=older)
+
+
+def _completions() -> Api:
+    api: Api = import_module("contracts.transcripts._openai_completions").API
+    return api
 
 
 def playable() -> dict[str, Vendor]:
@@ -199,16 +206,25 @@ def api_of(vendor: Vendor, surface: str) -> Vendor:
         return vendor
     in_band = (api.in_band, vendor.in_band[1])
     return structs.replace(
-        vendor, path=api.path, whole=api.whole, stream=api.stream, in_band=in_band, special=api.special, signs=True
+        vendor,
+        path=api.path,
+        whole=api.whole,
+        stream=api.stream,
+        in_band=in_band,
+        never=vendor.never | api.never,
+        special=api.special,
+        signs=True,
     )
 
 
 async def spoken(caller: ModuleType, name: str, vendor: Vendor, feature: str, *, stream: bool) -> Answer:
     """What a caller of a surface hears when it asks this of this vendor."""
     script = script_of(vendor, answers_of(vendor, feature), stream=stream)
-    provider, _ = connected(name, vendor, *script)
+    provider, wire = connected(name, vendor, *script)
     call = asked_on(caller, caller.QUESTIONS[feature], vendor.model, stream=stream)
-    return hear(caller, written(caller, call, await heard(provider, call)), stream=stream)
+    events = await heard(provider, call)
+    assert wire.asks[0].path == (vendor.stream_path if stream and vendor.stream_path else vendor.path)
+    return hear(caller, written(caller, call, events), stream=stream)
 
 
 def hear(caller: ModuleType, data: bytes, *, stream: bool) -> Answer:

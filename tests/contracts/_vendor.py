@@ -39,12 +39,13 @@ class Special(Struct, frozen=True):
 
 
 class Api(Struct, frozen=True):
-    """Another API of a vendor's, where the callers of one surface are passed on."""
+    """Another API of a vendor's, where the callers of one surface are passed on; `never` are what it cannot answer."""
 
     path: str
     whole: Callable[[Answer], dict[str, Any]]
     stream: Callable[[Answer], list[bytes]]
     in_band: bytes
+    never: frozenset[str] = frozenset()
     special: Mapping[str, Special] = {}
 
 

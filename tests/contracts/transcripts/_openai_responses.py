@@ -125,4 +125,4 @@ _ERROR = {
     "param": None,
     "sequence_number": 9,
 }
-API = Api("/responses", whole, stream, sse(_ERROR, "error"), {"web_search": _searched()})
+API = Api("/responses", whole, stream, sse(_ERROR, "error"), special={"web_search": _searched()})
