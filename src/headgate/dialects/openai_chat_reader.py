@@ -61,7 +61,7 @@ class StreamReader(SseReader):
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Events of one chunk."""
         check_chunk(name, data)
-        if not self._begun:
+        if not self._begun and (data.get("id") or data.get("choices")):  # Azure's first chunk names nothing yet
             self._begun = True
             yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         for choice in data.get("choices") or ():
@@ -129,7 +129,7 @@ class Watcher(SseReader):
         chunk = decode(data)
         check_chunk(name, chunk)
         choices = chunk.get("choices")
-        if not self._begun:
+        if not self._begun and (choices or chunk.get("id")):
             self._begun = True
             meant.append(Begin(text_of(chunk.get("id")), text_of(chunk.get("model"))))
         usage = usage_of(chunk)
