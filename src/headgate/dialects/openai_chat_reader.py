@@ -45,7 +45,7 @@ REASONS: dict[str, Reason] = {
     "error": "error",
 }
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
-_MOST_CHOICES = 128
+_MOST_CHOICES = 2048  # the older completions answer many prompts at once
 _EXTRAS = ("annotations", "audio", "images", "citations", "reasoning_details")
 
 

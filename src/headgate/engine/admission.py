@@ -20,9 +20,7 @@ from headgate.engine.levels import fault_of
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
-
-UNBOUNDED_ANSWER = 4096
-"""Tokens reserved for the answer to a caller who names no bound."""
+from headgate.engine.worst import worst_case
 
 _ADMIN = Tier(system_prompt="replace")
 
@@ -46,21 +44,26 @@ class Admission:
         self._ledger = ledger
         self.prices = prices
 
-    async def admit(self, who: Principal, call: Call) -> Hold:
-        """A Hold for the call. Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down."""
+    async def admit(self, who: Principal, call: Call, *, free: bool = False) -> Hold:
+        """A Hold for the call; a free one uses no tokens and no money.
+
+        Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down.
+        """
         entry = entry_of(who, call)
         try:
             route = self.routes.find(call.model)
             tier = self.tier_of(who)
             self.check_right(who, tier, route)
-            wants = self.rules.wants(who, route.name, call.address, *self.worst_case(call, route))
-            grant = await self.limiter.reserve(wants)
+            system = route.system(tier.system_prompt)
+            plan = self.rules.plan(who, route.name)
+            most = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
+            grant = await self.limiter.reserve(plan.wants(call.address, *most))
             if isinstance(grant, Refusal):
                 raise fault_of(grant)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices, size_of(call))
+        return Hold(entry, call, route, system, grant, self._ledger, self.prices)
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""
@@ -68,14 +71,6 @@ class Admission:
         entry.error = fault.code
         fault.recorded = True
         await self._ledger.written(entry)
-
-    def worst_case(self, call: Call, route: Route) -> tuple[int, int]:
-        """The most that a call may use: tokens, and nano-USD at the dearest of its targets; unknown prices count 0."""
-        tokens_in = size_of(call)  # a token has at least one byte
-        tokens_out = (call.max_tokens or UNBOUNDED_ANSWER) * call.n
-        prices = [self.prices.find(target.provider_name, target.model) for target in route.targets]
-        spend = max((price.cost(tokens_in, tokens_out) for price in prices if price is not None), default=0)
-        return tokens_in + tokens_out, spend
 
     def check_right(self, who: Principal, tier: Tier, route: Route) -> None:
         """Raise Forbidden where the tier or the key does not allow the model."""
@@ -97,11 +92,6 @@ class Admission:
         if tier is None:
             raise Forbidden(f"the tier {who.tier[:100]!r} is not configured here")
         return tier
-
-
-def size_of(call: Call) -> int:
-    """The bytes of what the caller said; of a call made in code, its words."""
-    return len(call.body) or sum(len(message.text) for message in call.prompt.messages)
 
 
 def entry_of(who: Principal | None, call: Call) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from headgate.core.call import System
+from headgate.core.call import Call, System
 from headgate.core.entry import Entry
 from headgate.core.events import Done, Event, Open, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
@@ -12,7 +12,9 @@ from headgate.core.seams import Grant
 from headgate.engine.ledger import Ledger
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Spoken
+from headgate.engine.worst import text_bytes
 
+OURSELVES = "headgate"
 TOKEN = 4  # bytes of English text a token, for answers whose provider did not count
 
 
@@ -21,11 +23,11 @@ class Hold:
 
     __slots__ = (
         "_bytes",
+        "_call",
         "_counted",
         "_grant",
         "_ledger",
         "_prices",
-        "_prompt_bytes",
         "_start",
         "entry",
         "route",
@@ -37,12 +39,12 @@ class Hold:
     def __init__(
         self,
         entry: Entry,
+        call: Call,
         route: Route,
         system: System | None,
         grant: Grant,
         ledger: Ledger,
         prices: Prices,
-        prompt_bytes: int,
     ) -> None:
         self.entry = entry
         self.route = route
@@ -51,7 +53,7 @@ class Hold:
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
-        self._prompt_bytes = prompt_bytes
+        self._call = call
         self._start = time.monotonic()
         self._bytes = 0
         self._counted = False
@@ -81,10 +83,10 @@ class Hold:
             self._close("cancelled", "")
 
     def opening(self) -> Open:
-        """What may be said once a target speaks."""
+        """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
         target = self.spoken.target
-        assert target is not None  # noqa: S101 - asked for only then
-        return Open(target.model, target.provider_name, self.entry.cache, self._grant.levels)
+        model, provider = (self.route.name, OURSELVES) if target is None else (target.model, target.provider_name)
+        return Open(model, provider, self.entry.cache, self._grant.levels)
 
     def note(self, event: Event) -> None:
         """Take from an event what the ledger wants to know."""
@@ -113,7 +115,7 @@ class Hold:
         entry.status, entry.error = status, error
         spoke = entry.first_ms is not None
         if spoke and not self._counted:
-            entry.tokens_in, entry.tokens_out = self._prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
+            entry.tokens_in, entry.tokens_out = text_bytes(self._call) // TOKEN, max(1, self._bytes // TOKEN)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:

@@ -21,7 +21,7 @@ from headgate.runtime import Runtime
 from headgate.surfaces import admin, docs, errors, health, me, models, responses
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
-from headgate.surfaces.edge import Edge, Endpoint, Handler
+from headgate.surfaces.edge import Edge, Endpoint, Handler, OneShot
 from headgate.surfaces.envelope import Envelope
 from headgate.surfaces.table import endpoints
 
@@ -127,7 +127,7 @@ def build(config: Config, opening: Opening) -> Headgate:
     return app
 
 
-def _declare(app: Headgate, path: str, endpoint: Endpoint) -> None:
+def _declare(app: Headgate, path: str, endpoint: Endpoint | OneShot) -> None:
     """Put a model endpoint into the documentation, and into FastAPI's routes for apps with middleware."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
