@@ -1,7 +1,7 @@
 """An app of your own on top of Headgate: two more routes, limited, metered and paid for like every other call.
 
-    uvicorn summarise:app --no-proxy-headers
-    curl -X POST localhost:8000/summarise -H 'content-type: application/json' -d '{"text": "Call me Ishmael. Some …"}'
+uvicorn --app-dir examples summarise:app --no-proxy-headers
+curl localhost:8000/summarise -H 'content-type: application/json' -d '{"text": "Call me Ishmael."}'
 
 Everything that `headgate serve` answers is answered too: /v1/chat/completions, /v1/messages, /chat, /me, /docs, …
 Models, callers and limits come from headgate.toml and the environment; without any, the built-in echo answers.

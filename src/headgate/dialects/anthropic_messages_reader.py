@@ -28,7 +28,7 @@ from headgate.core.events import (
 )
 from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
-from headgate.dialects.sse import Frames, SseReader, WholeReader, decode, frame
+from headgate.dialects.sse import Frames, SseReader, WholeReader, decode, frame, peek
 
 VENDOR = "anthropic"
 REASONS: dict[str, Reason] = {
@@ -38,6 +38,7 @@ REASONS: dict[str, Reason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool",
     "refusal": "filter",
+    "content_filter": "filter",  # of servers that imitate Anthropic's
     "pause_turn": "pause",
 }
 MESSAGE_DELTA = "message_delta"
@@ -150,11 +151,7 @@ class Watcher:
             raise UpstreamBroken("the upstream ended its answer in the middle")
 
     def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
-        try:
-            head = _peek(data)
-            data.decode()  # what is passed over in decoding was not looked at
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise UpstreamBroken("the upstream sent something that is not a message event") from None
+        head = peek(_head, data)
         kind = kind_of(name, {"type": head.type, "error": head.error}, begun=self._begun)
         if kind == "message_start":
             self._begun = True
@@ -214,7 +211,7 @@ class _Head(msgspec.Struct):
     error: Any = None
 
 
-_peek = msgspec.json.Decoder(_Head).decode
+_head = msgspec.json.Decoder(_Head).decode
 
 
 class _Open(msgspec.Struct):

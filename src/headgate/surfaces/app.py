@@ -23,7 +23,7 @@ from headgate.runtime import Runtime
 from headgate.surfaces import admin, docs, errors, health, me, models, responses
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
-from headgate.surfaces.edge import Edge, Endpoint, Handler
+from headgate.surfaces.edge import Edge, Endpoint, Handler, OneShot
 from headgate.surfaces.envelope import Envelope
 from headgate.surfaces.table import endpoints
 
@@ -144,7 +144,7 @@ async def _opened(stack: AsyncExitStack, opening: Opening) -> Runtime:
         raise
 
 
-def _declare(app: Headgate, path: str, endpoint: Endpoint) -> None:
+def _declare(app: Headgate, path: str, endpoint: Endpoint | OneShot) -> None:
     """Put a model endpoint into the documentation, and into FastAPI's routes for apps with middleware."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
 
 from headgate.core.call import Call, Message, Prompt, TextPart
+from headgate.core.embedding import EmbedCall, Embedded, Purpose
 from headgate.core.events import Reply
 from headgate.core.faults import Forbidden, Unauthenticated
 from headgate.core.principal import Principal
@@ -75,6 +77,17 @@ class CallerGate:
         call = self._call(prompt, model, system, settings)
         call.stream = True
         return self._runtime.gate.answer(self.who, call)
+
+    async def embed(
+        self, texts: str | Sequence[str], *, model: str = "", dimensions: int | None = None, purpose: Purpose = ""
+    ) -> Embedded:
+        """One vector for each text, in their order. Raises Faults, as `chat` does."""
+        inputs = (texts,) if isinstance(texts, str) else tuple(texts)
+        call = self._call(Prompt(messages=tuple(Message("user", (TextPart(text),)) for text in inputs)), model, "", {})
+        call.max_tokens = 0
+        wanted = EmbedCall(model=model, inputs=inputs, dimensions=dimensions, purpose=purpose)
+        _, embedded, _ = await self._runtime.gate.embed(self.who, call, wanted)
+        return embedded
 
     def _call(self, prompt: str | Prompt, model: str, system: str, settings: dict[str, Any]) -> Call:
         if isinstance(prompt, str):
