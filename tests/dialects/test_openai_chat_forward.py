@@ -78,3 +78,17 @@ def test_a_system_prompt_may_be_forbidden_for_every_vendor():
     with pytest.raises(Forbidden):
         _ = said(System("", "forbid"), messages=OWN).prompt
     assert said(System("Ours.", "forbid")).prompt.system == "Ours."
+
+
+@pytest.mark.parametrize("asked", [{}, {"max_tokens": 9}, {"max_completion_tokens": 9, "stream_options": {"new": 1}}])
+def test_a_bound_of_ours_stands_in_the_place_of_the_callers(asked):
+    limited = said(stream=True, **asked)
+    limited.bound(5)
+    sent = json.loads(forward(limited, bound="max_completion_tokens"))
+    assert sent == {
+        "model": "target",
+        "messages": HELLO,
+        "stream": True,
+        "stream_options": {"include_usage": True, **asked.get("stream_options", {})},
+        "max_completion_tokens": 5,
+    }

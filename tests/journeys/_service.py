@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import headgate
 from journeys._caller import PATIENCE, Answer, Headers, connected, request
@@ -138,3 +138,29 @@ async def serving(folder: Path, config: str, **environ: str) -> AsyncIterator[Se
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@overload
+async def command(where: Service | Path, *words: str) -> str: ...
+@overload
+async def command(where: Service | Path, *words: str, code: Literal[True]) -> tuple[int, str]: ...
+async def command(where: Service | Path, *words: str, code: bool = False) -> str | tuple[int, str]:
+    """What `headgate …` prints beside a service, or in a folder; it must succeed, unless its exit code is wanted."""
+    folder = where.folder if isinstance(where, Service) else where
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "headgate",
+        *words,
+        cwd=folder,
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, errors = await process.communicate()
+    if code:
+        return process.returncode or 0, (out + errors).decode()
+    assert process.returncode == 0, errors.decode()
+    return out.decode()

@@ -10,7 +10,7 @@ from headgate.core.call import Call, Clocks, Message, Prompt, TextPart
 from headgate.core.embedding import EmbedCall
 from headgate.core.events import Extra, Reply
 from headgate.core.faults import UpstreamAuth, UpstreamBusy, UpstreamMissing, UpstreamRejected
-from headgate.dialects import openai_chat
+from headgate.dialects import openai_chat, openai_responses, openai_responses_reader
 from headgate.providers.azure import Options, connect
 from headgate.providers.kinds import kinds
 from headgate.testing import LAST_CHUNK, ScriptedUpstream, ScriptedWire, chunk, stream_head, whole
@@ -73,6 +73,19 @@ async def test_a_dated_version_names_the_deployment_in_the_path(asker):
 def test_the_preview_of_the_v1_endpoint_can_be_asked_for():
     ask = connect(options(api_version="preview"), ScriptedWire()).ask(call())
     assert ask.path == "/openai/v1/chat/completions?api-version=preview"
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [("v1", "/openai/v1/responses"), ("2025-04-01-preview", "/openai/responses?api-version=2025-04-01-preview")],
+)
+def test_a_resource_that_has_the_responses_api_is_asked_by_it(version, path):
+    asked = openai_responses.parse({"model": "asked", "input": "hello"}, b"{}").aimed("prod", None, CLOCKS)
+    provider = connect(options(responses=True, api_version=version), ScriptedWire())
+    assert provider.ask(asked).path == path
+    assert json.loads(provider.ask(asked).body)["model"] == "prod"
+    assert isinstance(provider.reader(asked), type(openai_responses_reader.watcher(stream=False)))
+    assert "chat/completions" in connect(options(), ScriptedWire()).ask(asked).path
 
 
 def test_a_deployments_name_stays_in_its_place():

@@ -136,6 +136,12 @@ async def test_a_caller_of_claudes_dialect_is_passed_on(asker):
     assert reply.usage.tokens_out == 1
 
 
+def test_a_bound_of_ours_is_told():
+    asked = native()
+    asked.bound(5)
+    assert json.loads(connect(options(), ScriptedWire()).ask(asked).body)["max_tokens"] == 5
+
+
 def test_the_operators_prompt_stands_before_the_callers():
     asked = native(ours=System("Be brief."), system="Be kind.")
     body = json.loads(connect(options(), ScriptedWire()).ask(asked).body)

@@ -114,7 +114,8 @@ def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTabl
             breaker = old[text].breaker if text in old else Breaker()
             targets.append(Target(provider, sources[provider].connect(), upstream, breaker))
         clocks = Clocks(model.timeout.connect, model.timeout.first_event, model.timeout.idle, model.timeout.total)
-        named[name] = Route(name, tuple(targets), clocks, prompt_of(config, name, model, prompts))
+        prompt = prompt_of(config, name, model, prompts)
+        named[name] = Route(name, tuple(targets), clocks, prompt, model.max_tokens, model.default_max_tokens)
     providers = {name: source.connect() for name, source in sources.items()}
     return Routes(named, providers, default=default_of(config, sources), direct=config.routing.direct)
 

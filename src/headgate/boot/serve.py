@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -81,8 +80,7 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
     lines.append(f"  default model  {default or 'none: requests must name one'}")
     for name, model in config.models.items():
         lines.append(f"  model          {name} -> {', '.join(model.targets)}")
-    for source in sources.values():
-        lines.append(f"  provider       {source.name} ({source.why})")
+    lines += [f"  provider       {source.name} ({source.why})" for source in sources.values()]
     if default.startswith("echo/"):
         lines.append("  note           no provider is configured: the built-in echo repeats what it is told;")
         lines.append("                 set GEMINI_API_KEY, OPENAI_API_KEY or another provider's variable")
@@ -113,15 +111,15 @@ def _run_again_on_change(config: Config) -> None:
     watched = [Path(__file__).parent.parent, config.base_dir]
     while True:
         seen = _newest(watched)
-        child: Any = os.spawnv(os.P_NOWAIT, sys.executable, command)
+        child = subprocess.Popen(command)  # noqa: S603 - ourselves, with our own flags
         try:
-            while os.waitpid(child, os.WNOHANG) == (0, 0) and _newest(watched) == seen:
-                signal.sigtimedwait([], 0.5)
+            while child.poll() is None and _newest(watched) == seen:
+                time.sleep(0.5)
         except KeyboardInterrupt:
-            os.waitpid(child, 0)
+            child.wait()
             return
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
+        child.terminate()
+        child.wait()
 
 
 def _newest(folders: list[Path]) -> float:

@@ -79,8 +79,15 @@ class Model(Section):
     system_prompt: str = Field("", description="The operator's system prompt; `file:PATH` is re-read when it changes.")
     timeout: Timeout = Field(Timeout(), description="The clocks of an attempt.")
     limits: Limits = Field(Limits(), description="Limits on this model, for all callers together.")
-    max_tokens: int | None = Field(None, ge=1, description="Most tokens that an answer may have.")
-    default_max_tokens: int | None = Field(None, ge=1, description="Longest answer for a caller who names no bound.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Most tokens that an answer may have; who asks for more gets this."
+    )
+    default_max_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Longest answer for a caller who names no bound; empty: the vendor's own, or where tokens or money "
+        "are capped 8192, or what a quarter of the smallest cap pays for.",
+    )
     shared_cache: bool = Field(False, description="Answers are cached for all callers together, not for each tenant.")
 
     @field_validator("targets")
@@ -211,6 +218,10 @@ class Store(Section):
     """Where keys and the ledger are kept."""
 
     url: str = Field("sqlite:///.headgate/headgate.db", repr=False, description="`sqlite:///PATH` or `postgresql://…`.")
+    responses: bool = Field(
+        True,
+        description="Whether answers of `/v1/responses` are kept for 30 days, unless the caller says `store: false`.",
+    )
 
     @field_validator("url")
     @classmethod

@@ -183,7 +183,8 @@ class Call(Struct, kw_only=True):
 
     `fields` is the caller's body, decoded; `body` the same as it came, bytes (empty when made in code); `headers` those
     of the caller's headers that an upstream of the same dialect is to see, names in lower case.
-    `max_tokens` is the most the caller will take, in tokens. `deadline` is a `time.monotonic()` second.
+    `max_tokens` is the most tokens the answer may have; where it is `bounded` the bound is ours, and the upstream is
+    told it in the place of the caller's. `deadline` is a `time.monotonic()` second.
     """
 
     model: str
@@ -194,6 +195,7 @@ class Call(Struct, kw_only=True):
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
+    bounded: bool = False
     n: int = 1
     usage_wanted: bool = False
     id: str = ""
@@ -208,8 +210,15 @@ class Call(Struct, kw_only=True):
     def prompt(self) -> Prompt:
         """The full meaning, understood once; the operator's system prompt is already in it."""
         if isinstance(self._prompt, UnsetType):
-            self._prompt = with_system(self.understand(self.fields), self.system)
+            prompt = with_system(self.understand(self.fields), self.system)
+            self._prompt = structs.replace(prompt, max_tokens=self.max_tokens) if self.bounded else prompt
         return self._prompt
+
+    def bound(self, tokens: int) -> None:
+        """Set a bound of ours on the answer."""
+        self.max_tokens, self.bounded = tokens, True
+        if not isinstance(self._prompt, UnsetType):
+            self._prompt = structs.replace(self._prompt, max_tokens=tokens)
 
     def aimed(self, model: str, system: System | None, clocks: Clocks) -> Call:
         """A copy for one target: the upstream's own model name, the route's system prompt and timeouts."""

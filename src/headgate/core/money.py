@@ -35,6 +35,17 @@ class Price(Struct, frozen=True):
         pico = fresh * self.input + cached * read + cache_write * write + tokens_out * self.output + self.request
         return (pico + 500) // 1000
 
+    def most(self, tokens_in: int, tokens_out: int) -> int:
+        """The most that up to so many tokens may cost, in nano-USD, whatever is cached of them."""
+        steps = [self, *(price for longer_than, price in self.above if tokens_in > longer_than)]
+        dearest = max(p.input_most * tokens_in + p.output * tokens_out + p.request for p in steps)
+        return (dearest + 999) // 1000
+
+    @property
+    def input_most(self) -> int:
+        """The dearest that a token of the prompt may be."""
+        return max(self.input, self.cached or 0, self.cache_write or 0)
+
 
 def per_million(usd: float | str | Decimal) -> int:
     """USD per million tokens, as pico-USD a token."""

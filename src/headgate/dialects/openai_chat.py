@@ -105,7 +105,7 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
         stream=fields.get("stream") or False,
         fields=fields,
         body=body,
-        max_tokens=fields.get("max_completion_tokens") or fields.get("max_tokens"),
+        max_tokens=max(fields.get("max_completion_tokens") or 0, fields.get("max_tokens") or 0) or None,
         n=fields.get("n") or 1,
         usage_wanted=bool((fields.get("stream_options") or {}).get("include_usage")),
     )

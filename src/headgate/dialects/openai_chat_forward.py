@@ -10,27 +10,36 @@ import msgspec
 from headgate.core.call import Call, System
 from headgate.core.faults import Forbidden
 
-_USAGE = b'{"stream_options":{"include_usage":true},'
+_BOUNDS = frozenset({"max_tokens", "max_completion_tokens"})
 _NOTHING: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
 
 
-def forward(call: Call, *, stream_usage: bool = True, names: Mapping[str, str] = _NOTHING) -> bytes:
+def forward(
+    call: Call, *, stream_usage: bool = True, names: Mapping[str, str] = _NOTHING, bound: str = "max_tokens"
+) -> bytes:
     """The body of a call that came in this dialect, the model's name replaced; its bytes wherever that is all.
 
-    `stream_usage` asks for the tokens at the end of a stream; `names` renames fields that the server calls otherwise.
+    `stream_usage` asks for the tokens at the end of a stream; `names` renames fields that the server calls otherwise;
+    `bound` is what it calls the bound on its answer, where that is ours.
     """
-    add_usage = call.stream and stream_usage and not call.usage_wanted
-    plain = call.system is None and (not names or call.fields.keys().isdisjoint(names))
-    if plain and not (add_usage and "stream_options" in call.fields):
+    added: dict[str, Any] = {}
+    if call.bounded:
+        added[bound] = call.max_tokens
+    if call.stream and stream_usage and not call.usage_wanted:
+        added["stream_options"] = {**(call.fields.get("stream_options") or {}), "include_usage": True}
+    said = call.fields.keys()
+    replaced = (call.bounded and not said.isdisjoint(_BOUNDS)) or not said.isdisjoint(added)
+    if call.system is None and not replaced and said.isdisjoint(names):
         body = renamed(call)
         if body:
-            return _USAGE + body.lstrip()[1:] if add_usage else body
-    fields = {names.get(name, name): value for name, value in call.fields.items()} | {"model": call.model}
+            return _encode(added)[:-1] + b"," + body.lstrip()[1:] if added else body
+    fields = {names.get(name, name): value for name, value in call.fields.items()}
+    if call.bounded:
+        fields = {name: value for name, value in fields.items() if name not in _BOUNDS}
+    fields |= {"model": call.model, **added}
     if call.system is not None:
         fields["messages"] = with_system(fields["messages"], call.system)
-    if add_usage:
-        fields["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
     return _encode(fields)
 
 

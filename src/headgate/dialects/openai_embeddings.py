@@ -121,7 +121,7 @@ def read(data: dict[str, Any], count: int) -> Embedded:
         found = {item.get("index", at): _vector(item["embedding"]) for at, item in enumerate(data["data"])}
         vectors = [found.pop(index) for index in range(count)]
         if found:
-            raise ValueError  # noqa: TRY301 - one more reason of the same kind
+            raise ValueError
         tokens = (data.get("usage") or {}).get("prompt_tokens")
         model = data.get("model")
     except (AttributeError, LookupError, TypeError, ValueError, struct.error):

@@ -20,9 +20,7 @@ from headgate.engine.levels import fault_of
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
-
-UNBOUNDED_ANSWER = 4096
-"""Tokens reserved for the answer to a caller who names no bound."""
+from headgate.engine.worst import worst_case
 
 _ADMIN = Tier(system_prompt="replace")
 
@@ -53,14 +51,16 @@ class Admission:
             route = self.routes.find(call.model)
             tier = self.tier_of(who)
             self.check_right(who, tier, route)
-            wants = self.rules.wants(who, route.name, call.address, *worst_case(call))
-            grant = await self.limiter.reserve(wants)
+            system = route.system(tier.system_prompt)
+            plan = self.rules.plan(who, route.name)
+            tokens, spend = worst_case(call, route, system, plan.metered, self.prices)
+            grant = await self.limiter.reserve(plan.wants(call.address, tokens, spend))
             if isinstance(grant, Refusal):
                 raise fault_of(grant)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, route, route.system(tier.system_prompt), grant, self._ledger, self.prices, len(call.body))
+        return Hold(entry, call, route, system, grant, self._ledger, self.prices)
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""
@@ -89,12 +89,6 @@ class Admission:
         if tier is None:
             raise Forbidden(f"the tier {who.tier[:100]!r} is not configured here")
         return tier
-
-
-def worst_case(call: Call) -> tuple[int, int]:
-    """The most that a call may use: tokens, and money in nano-USD (not bounded yet: 0)."""
-    tokens_in = len(call.body)  # a token has at least one byte
-    return tokens_in + (call.max_tokens or UNBOUNDED_ANSWER) * call.n, 0
 
 
 def entry_of(who: Principal | None, call: Call) -> Entry:

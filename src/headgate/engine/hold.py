@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from headgate.core.call import System
+from headgate.core.call import Call, System
 from headgate.core.entry import Entry
 from headgate.core.events import Done, Event, Open, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
@@ -12,6 +12,7 @@ from headgate.core.seams import Grant
 from headgate.engine.ledger import Ledger
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Spoken
+from headgate.engine.worst import text_bytes
 
 TOKEN = 4  # bytes of English text a token, for answers whose provider did not count
 
@@ -21,11 +22,11 @@ class Hold:
 
     __slots__ = (
         "_bytes",
+        "_call",
         "_counted",
         "_grant",
         "_ledger",
         "_prices",
-        "_prompt_bytes",
         "_start",
         "entry",
         "route",
@@ -37,12 +38,12 @@ class Hold:
     def __init__(
         self,
         entry: Entry,
+        call: Call,
         route: Route,
         system: System | None,
         grant: Grant,
         ledger: Ledger,
         prices: Prices,
-        prompt_bytes: int,
     ) -> None:
         self.entry = entry
         self.route = route
@@ -51,7 +52,7 @@ class Hold:
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
-        self._prompt_bytes = prompt_bytes
+        self._call = call
         self._start = time.monotonic()
         self._bytes = 0
         self._counted = False
@@ -93,17 +94,19 @@ class Hold:
             entry.first_ms = (time.monotonic() - self._start) * 1000
         if isinstance(event, Verbatim):
             self._bytes += event.frames * TOKEN  # a frame carries about a token
-        elif isinstance(event, Text | Thinking):
+        elif isinstance(event, Text):
             self._bytes += len(event.text)
-        elif isinstance(event, ToolArgs):
-            self._bytes += len(event.json)
+        elif isinstance(event, Done):
+            entry.finish = event.raw or event.reason
         elif isinstance(event, Usage):
             entry.tokens_in, entry.tokens_out = event.tokens_in, event.tokens_out
             entry.cached, entry.cache_write, entry.reasoning = event.cached, event.cache_write, event.reasoning
             entry.estimated = event.estimated
             self._counted = True
-        elif isinstance(event, Done):
-            entry.finish = event.raw or event.reason
+        elif isinstance(event, Thinking):
+            self._bytes += len(event.text)
+        elif isinstance(event, ToolArgs):
+            self._bytes += len(event.json)
 
     def _close(self, status: str, error: str) -> None:
         """Settle what the call used, and post its entry. Never waits, so that no hang-up can skip it."""
@@ -111,7 +114,7 @@ class Hold:
         entry.status, entry.error = status, error
         spoke = entry.first_ms is not None
         if spoke and not self._counted:
-            entry.tokens_in, entry.tokens_out = self._prompt_bytes // TOKEN, max(1, self._bytes // TOKEN)
+            entry.tokens_in, entry.tokens_out = text_bytes(self._call) // TOKEN, max(1, self._bytes // TOKEN)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:

@@ -34,7 +34,7 @@ class _Owner(Struct, frozen=True):
     shared: bool = False
 
 
-class _Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True):
     """The wants of a caller for a model, as far as they are known before the call is.
 
     `metered` lack their amount, `addressed` the address at the end of their key.
@@ -43,6 +43,16 @@ class _Plan(Struct, frozen=True):
     fixed: tuple[Want, ...]
     metered: tuple[Want, ...]
     addressed: tuple[Want, ...]
+
+    def wants(self, address: str, tokens: int, spend: int) -> tuple[Want, ...]:
+        """What a call must be granted: one request, `tokens` and `spend` (nano-USD) at their worst case."""
+        wants = self.fixed
+        if self.addressed:
+            network = network_of(address)
+            wants += tuple(_replaced(want, want.key + network, 1) for want in self.addressed)
+        if self.metered:
+            wants += tuple(_replaced(w, w.key, tokens if w.kind == "tokens" else spend) for w in self.metered)
+        return wants
 
 
 class RuleBook:
@@ -58,10 +68,10 @@ class RuleBook:
         self._tiers = {name: parse_rules(values) for name, values in tiers.items()}
         self._models = {name: parse_rules(values) for name, values in (models or {}).items()}
         self._service = parse_rules(service or {})
-        self._plans: dict[tuple[object, ...], _Plan] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
-    def wants(self, principal: Principal, model: str, address: str, tokens: int, spend: int) -> tuple[Want, ...]:
-        """What a call must be granted: one request, `tokens` and `spend` (nano-USD) at their worst case.
+    def plan(self, principal: Principal, model: str) -> Plan:
+        """What a caller's calls to a model must be granted.
 
         Raises Forbidden for a tier that the configuration does not know: nobody is let in without limits by a typo.
         """
@@ -71,15 +81,13 @@ class RuleBook:
             if len(self._plans) >= PLANS:
                 self._plans.clear()
             plan = self._plans[key] = self._plan(principal, model)
-        wants = plan.fixed
-        if plan.addressed:
-            network = network_of(address)
-            wants += tuple(_replaced(want, want.key + network, 1) for want in plan.addressed)
-        if plan.metered:
-            wants += tuple(_replaced(w, w.key, tokens if w.kind == "tokens" else spend) for w in plan.metered)
-        return wants
+        return plan
 
-    def _plan(self, principal: Principal, model: str) -> _Plan:
+    def wants(self, principal: Principal, model: str, address: str, tokens: int, spend: int) -> tuple[Want, ...]:
+        """The wants of one call; see `Plan.wants`. Raises Forbidden."""
+        return self.plan(principal, model).wants(address, tokens, spend)
+
+    def _plan(self, principal: Principal, model: str) -> Plan:
         fixed: list[Want] = []
         metered: list[Want] = []
         addressed: list[Want] = []
@@ -87,7 +95,7 @@ class RuleBook:
             for rule in owner.rules:
                 kinds = addressed if rule.per_address else metered if rule.kind in METERED else fixed
                 kinds.append(_want(owner, rule))
-        return _Plan(tuple(fixed), tuple(metered), tuple(addressed))
+        return Plan(tuple(fixed), tuple(metered), tuple(addressed))
 
     def _owners(self, principal: Principal, model: str) -> Iterable[_Owner]:
         tier, tenant, key_id = principal.tier, _short(principal.tenant), _short(principal.key_id)

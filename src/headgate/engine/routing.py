@@ -50,13 +50,16 @@ class Target(Struct, eq=False):
 class Route(Struct, frozen=True, eq=False):
     """A public model name, its targets in order, and what the operator says about it.
 
-    `prompt` gives the text of the operator's system prompt as it is now.
+    `prompt` gives the text of the operator's system prompt as it is now. `max_tokens` is the most that an answer may
+    have, `default_max_tokens` the most for a caller who names no bound.
     """
 
     name: str
     targets: tuple[Target, ...]
     clocks: Clocks = Clocks()
     prompt: Callable[[], str] | None = None
+    max_tokens: int | None = None
+    default_max_tokens: int | None = None
 
     def system(self, policy: str) -> System | None:
         """The operator's system prompt under a tier's policy."""
@@ -120,7 +123,7 @@ class Spoken(Struct):
 async def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
 ) -> T:
-    """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault where none does."""
+    """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault if none does."""
     last: Fault | None = None
     for target in route.targets:
         if not target.breaker.allows():

@@ -73,10 +73,12 @@ class Anthropic(_http.HttpProvider):
 
 def _forward(call: Call) -> bytes:
     """The caller's body for the upstream's model. Only a body whose one "model" is plain to see is changed in place."""
-    same = call.system is None and call.stream is (call.fields.get("stream") or False)
+    same = call.system is None and not call.bounded and call.stream is (call.fields.get("stream") or False)
     if same and call.body.count(b'"model"') == 1 and b"\\u" not in call.body:
         return _MODEL.sub(lambda _: b'"model":' + _encode(call.model), call.body, count=1)
     fields = {**call.fields, "model": call.model, "stream": call.stream}
+    if call.bounded:
+        fields["max_tokens"] = call.max_tokens
     return _encode(fields if call.system is None else with_system(fields, call.system))
 
 

@@ -18,6 +18,7 @@ from headgate.core.call import Call
 from headgate.core.faults import Fault
 from headgate.core.seams import Answered, Provider, Reader, Wire
 from headgate.dialects.azure_answer import AnswerReader, StreamReader
+from headgate.dialects.openai_responses import NAME as RESPONSES
 from headgate.providers import _http, openai
 
 _VERSION = r"v1|preview|latest|\d{4}-\d\d-\d\d(-preview)?"
@@ -69,17 +70,19 @@ class Azure(openai.OpenAI):
         return (("api-key", self.options.api_key),)
 
     def path(self, verb: str, model: str) -> str:
-        """Where the deployment is: in the path for a dated version, in the body for the v1 endpoint."""
+        """Where the deployment is asked. The v1 endpoint and the Responses API find its name in the body."""
         version = self.options.api_version
         if version == "v1":
             return f"/openai/v1/{verb}"
         if version in {"preview", "latest"}:
             return f"/openai/v1/{verb}?api-version={version}"
+        if verb == "responses":
+            return f"/openai/{verb}?api-version={version}"
         return f"/openai/deployments/{quote(model, safe='')}/{verb}?api-version={version}"
 
     def reader(self, call: Call) -> Reader:
         """OpenAI's watcher for a caller of the dialect, else a full reader that tells what the filters found."""
-        if call.dialect == self.dialect:
+        if call.dialect == self.dialect or (self._responses and call.dialect == RESPONSES):
             return super().reader(call)
         return StreamReader() if call.stream else AnswerReader()
 

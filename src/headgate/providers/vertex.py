@@ -171,6 +171,8 @@ class Vertex(_http.HttpProvider):
         if call.dialect == anthropic_messages.NAME:
             fields = call.fields if call.system is None else with_system(call.fields, call.system)
             body = {**fields, "stream": call.stream}
+            if call.bounded:
+                body["max_tokens"] = call.max_tokens
         else:
             body = request(call.prompt, model, stream=call.stream, max_tokens=self.options.max_tokens)
         return {"anthropic_version": _CLAUDE_VERSION} | {name: said for name, said in body.items() if name != "model"}

@@ -33,16 +33,20 @@ router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_
 WRONG = (InvalidJson, InvalidField)
 
 
+Plain = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A name without control characters: it is shown in terminals and logs, and not every database keeps them."""
+
+
 class KeyBody(BaseModel):
     """What a key may be given. A field that is left out is not changed."""
 
     model_config = ConfigDict(extra="forbid")
 
-    user: str = Field("", max_length=200, description="Whose key it is; a key without one stands for itself.")
-    tier: str = Field("standard", max_length=100, description="One of the configured tiers.")
-    name: str = Field("", max_length=200, description="A note for people.")
-    scopes: list[str] = Field([], max_length=50)
-    models: list[str] | None = Field(None, max_length=200, description="Patterns of models; null: all of the tier's.")
+    user: Plain = Field("", description="Whose key it is; a key without one stands for itself.")
+    tier: Plain = Field("standard", description="One of the configured tiers.")
+    name: Plain = Field("", description="A note for people.")
+    scopes: list[Plain] = Field([], max_length=50)
+    models: list[Plain] | None = Field(None, max_length=200, description="Patterns of models; null: all of the tier's.")
     limits: dict[str, str] = Field({}, description='Limits of its own, such as `{"requests": "5/minute"}`.')
     expires: float | None = Field(None, description="Epoch seconds at which it ends; null: never.")
 
