@@ -33,9 +33,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Options(_http.Options):
-    """`api_key` is a key of Bedrock's own, sent as it is; or a pair of AWS keys signs every request.
+    """`region` is where the models are asked. `api_key` is a key of Bedrock's own, sent as it is.
 
-    `session_token` belongs to temporary keys, which are not renewed (a `file:` is read again when it changes).
+    Or `access_key_id` and `secret_access_key`, of AWS's own, sign every request; `session_token` belongs to temporary
+    ones, which are not renewed (a `file:` is read again when it changes).
     """
 
     env: ClassVar[Mapping[str, str]] = {"AWS_BEARER_TOKEN_BEDROCK": "api_key"}
