@@ -300,7 +300,9 @@ def _told(kind: Kind) -> tuple[str, ...]:
 
 def _able(kind: Kind) -> str:
     """Whether it can turn texts into vectors, and count tokens."""
-    provider = kind.connect(kind.options(), ScriptedWire())
+    required = [name for name, field in kind.options.model_fields.items() if field.is_required()]
+    sample = {name: "https://vendor.example" if name.endswith("_url") else "name" for name in required}
+    provider = kind.connect(kind.options(**sample), ScriptedWire())
     return "".join(f" {'yes' if isinstance(provider, ability) else ''} |" for ability in (Embedder, Counter))
 
 

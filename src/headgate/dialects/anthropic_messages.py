@@ -306,7 +306,8 @@ def _text(content: Any) -> str:
     """The words of a content that is a string or a list of blocks."""
     if isinstance(content, str):
         return content
-    texts = (block.get("text") for block in content or () if isinstance(block, dict))
+    blocks = content if isinstance(content, list) else ()
+    texts = (block.get("text") for block in blocks if isinstance(block, dict))
     return "".join(text for text in texts if isinstance(text, str))
 
 

@@ -38,9 +38,11 @@ REASONS: dict[str, Reason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool",
     "refusal": "filter",
-    "content_filter": "filter",  # of servers that imitate Anthropic's
     "pause_turn": "pause",
 }
+_IMITATED: dict[str, Reason] = {"content_filter": "filter"}
+"""What servers say that imitate Anthropic's."""
+
 MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
@@ -152,6 +154,10 @@ class Watcher:
 
     def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
         head = peek(_head, data)
+        try:
+            data.decode()  # what is passed over in decoding was not looked at
+        except UnicodeDecodeError:
+            raise UpstreamBroken("the upstream sent something that is not a message event") from None
         kind = kind_of(name, {"type": head.type, "error": head.error}, begun=self._begun)
         if kind == "message_start":
             self._begun = True
@@ -326,7 +332,7 @@ def begin_of(message: dict[str, Any]) -> Begin:
 def done_of(said: dict[str, Any]) -> Done:
     """The end of an answer, from the object that holds `stop_reason`."""
     raw = _text(said, "stop_reason")
-    return Done(REASONS.get(raw, "other"), raw=raw, stop_sequence=_text(said, "stop_sequence"))
+    return Done(REASONS.get(raw) or _IMITATED.get(raw, "other"), raw=raw, stop_sequence=_text(said, "stop_sequence"))
 
 
 def usage_of(raw: dict[str, Any]) -> Usage | None:

@@ -56,7 +56,7 @@ def request(
     that turns them: temperature, top_p and top_k stay out of requests to those.
     """
     _refuse(prompt)
-    knobs = native or version(model) < _NO_KNOBS
+    knobs = native or has_knobs(model)
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": max_tokens if prompt.max_tokens is None else prompt.max_tokens,
@@ -77,7 +77,7 @@ def request(
     if prompt.format is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": prompt.format.schema or {}}}
     if not (native and prompt.extra.keys() & {"thinking", "output_config"}):
-        _think(prompt, model, body)
+        think(prompt, model, body)
     return {**body, **prompt.extra} if native else body
 
 
@@ -91,6 +91,11 @@ def version(model: str) -> tuple[int, int]:
     """The version in a Claude model's name, `claude-sonnet-4-5-20250929` is (4, 5); (0, 0) where there is none."""
     found = _VERSION.search(model)
     return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
+
+
+def has_knobs(model: str) -> bool:
+    """Whether the model takes temperature, top_p and top_k: those from Claude 4.7 on refuse them."""
+    return version(model) < _NO_KNOBS
 
 
 def arguments(text: str) -> dict[str, Any]:
@@ -111,12 +116,15 @@ def _refuse(prompt: Prompt) -> None:
         "presence_penalty": prompt.presence_penalty,
         "frequency_penalty": prompt.frequency_penalty,
         "seed": prompt.seed is not None,
-        "temperature above 1": (prompt.temperature or 0) > 1,
-        "a JSON answer without a schema": prompt.format is not None and prompt.format.kind == "json",
     }
     for name, is_wanted in wanted.items():
         if is_wanted:
-            raise Unsupported(f"Anthropic's models do not support {name}", field=name.partition(" ")[0])
+            raise Unsupported(f"Anthropic's models do not support {name}", field=name)
+    if (prompt.temperature or 0) > 1:
+        raise Unsupported("Anthropic's models do not support a temperature above 1", field="temperature")
+    if prompt.format is not None and prompt.format.kind == "json":
+        message = "Anthropic's models do not support a JSON answer without a schema"
+        raise Unsupported(message, field="response_format")
 
 
 def _messages(prompt: Prompt, native: bool) -> list[dict[str, Any]]:
@@ -251,7 +259,7 @@ def _tool_choice(prompt: Prompt) -> dict[str, Any] | None:
     return body
 
 
-def _think(prompt: Prompt, model: str, body: dict[str, Any]) -> None:
+def think(prompt: Prompt, model: str, body: dict[str, Any]) -> None:
     """Put the wish to reason into the body, as the model takes it: an effort from Claude 4.6 on, a budget before.
 
     https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting
@@ -273,7 +281,7 @@ def _think(prompt: Prompt, model: str, body: dict[str, Any]) -> None:
     else:
         # Thinking cannot be turned off everywhere any more; the least effort is the nearest to it.
         effort = "low" if version(model) >= _ALWAYS_THINKS else None
-    if effort == "xhigh" and version(model) < _NO_KNOBS:
+    if effort == "xhigh" and has_knobs(model):
         effort = "max"
     if effort is not None:
         body["output_config"] = {**body.get("output_config", {}), "effort": effort}

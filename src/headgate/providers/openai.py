@@ -77,19 +77,29 @@ class OpenAI(_http.HttpProvider):
         self._chats: set[str] = set()
         self._responses = own if options.responses is None else options.responses
         account = {"openai-organization": options.organization, "openai-project": options.project}
-        self._headers = (*_http.bearer(options.api_key), *((name, value) for name, value in account.items() if value))
+        self._headers = (*self.credential, *((name, value) for name, value in account.items() if value))
+
+    @property
+    def credential(self) -> tuple[tuple[str, str], ...]:
+        """The header that carries the key."""
+        return _http.bearer(self.options.api_key)
+
+    def path(self, verb: str, model: str) -> str:  # noqa: ARG002 - Azure's depends on the model
+        """Where the server does what `verb` names."""
+        return f"/{verb}"
 
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
         if self._responses and call.dialect == RESPONSES:
             body = openai_responses_request.forward(call)
-            return Ask(path="/responses", body=body, headers=self._headers, stream=call.stream)
+            path = self.path("responses", call.model)
+            return Ask(path=path, body=body, headers=self._headers, stream=call.stream)
         if self._completes(call):
             body = openai_completions.forward(call, stream_usage=self._stream_usage)
-            return Ask(path="/completions", body=body, headers=self._headers, stream=call.stream)
+            return Ask(path=self.path("completions", call.model), body=body, headers=self._headers, stream=call.stream)
         same = call.dialect == self.dialect
         body = self._forward(call) if same else self._translate(call)
-        return Ask(path="/chat/completions", body=body, headers=self._headers, stream=call.stream)
+        return Ask(path=self.path("chat/completions", call.model), body=body, headers=self._headers, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """A watcher that passes the answer on where the caller speaks the dialect, else a full reader."""
@@ -126,7 +136,8 @@ class OpenAI(_http.HttpProvider):
         return joined([await self._embed(batch) for batch in call.batches(openai_embeddings.MOST_INPUTS)])
 
     async def _embed(self, call: EmbedCall) -> Embedded:
-        ask = Ask(path="/embeddings", body=_encode(openai_embeddings.request(call)), headers=self._headers)
+        path = self.path("embeddings", call.model)
+        ask = Ask(path=path, body=_encode(openai_embeddings.request(call)), headers=self._headers)
         body = await self.fetch(ask, call.clocks, call.deadline)
         return openai_embeddings.read(decode(body), len(call.inputs))
 
