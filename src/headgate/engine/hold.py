@@ -116,7 +116,7 @@ class Hold:
         spoke = entry.first_ms is not None
         if spoke and (status != "ok" or not self._counted):  # what was counted before the end may be too little
             entry.tokens_in = entry.tokens_in or text_bytes(self._call) // TOKEN
-            entry.tokens_out = max(1, entry.tokens_out, self._bytes // TOKEN)
+            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN, 0 if self._counted else 1)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:
