@@ -291,7 +291,7 @@ async def test_a_frame_of_a_strange_shape_breaks_the_stream_and_is_no_bug(servic
             assert answer.status in {200, 502}, (surface, number, path, other, answer)
             assert answer.complete, (surface, number, path, other, answer)
             if answer.status == 200:
-                name, told = answer.frames[-1]
+                _, told = answer.frames[-1]
                 assert ended(surface, answer) is ("error" not in json.loads(told) if told != "[DONE]" else True)
 
     said = frames(kind, "Hello", " there")

@@ -37,7 +37,7 @@ def asked(surface: str, model: str, request_id: str, *, stream: bool, key: str =
 
 async def row_of(service, request_id: str) -> dict:
     async with asyncio.timeout(5):
-        while not (rows := await service.entries(request_id=request_id)):
+        while not (rows := await service.entries(request_id=request_id)):  # noqa: ASYNC110 - it cannot tell us
             await asyncio.sleep(0.05)
     [row] = rows
     return row
