@@ -30,3 +30,7 @@ def test_the_parts_of_an_answer_are_one_answer():
 
 def test_tokens_that_one_part_does_not_tell_are_not_known():
     assert joined([Embedded([[1.0]], Usage(3, 0)), Embedded([[2.0]])]).usage is None
+
+
+def test_the_size_is_about_the_tokens():
+    assert EmbedCall(model="m", inputs=("four words of text", "", (1, 2, 3))).size == 5 + 1 + 3

@@ -12,7 +12,7 @@ from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Usage
 from headgate.core.faults import InvalidField, UpstreamBroken, UpstreamBusy
-from headgate.dialects.openai_embeddings import MOST_INPUTS, packed, parse, read, request, whole
+from headgate.dialects.openai_embeddings import MOST_INPUTS, envelope, packed, parse, read, request, whole
 
 ENTRY = Entry(id="e", at=0.0, request_id="r", target="text-embedding-3-small", tokens_in=7, cost=140)
 
@@ -33,7 +33,7 @@ def test_every_form_of_input(given_, inputs):
 
 def test_what_else_a_caller_may_say():
     fields = {"model": "m", "input": "a", "dimensions": 256, "user": "u", "encoding_format": "base64", "new": 1}
-    assert parse(fields) == EmbedCall(model="m", inputs=("a",), dimensions=256, user="u")
+    assert parse(fields) == EmbedCall(model="m", inputs=("a",), dimensions=256, user="u", extra={"new": 1})
     assert parse({"input": "a"}).model == ""
 
 
@@ -159,3 +159,22 @@ def test_another_shape_is_broken(data):
 def test_an_error_inside_a_200_is_a_fault(data):
     with pytest.raises(UpstreamBusy):
         read(data, 1)
+
+
+def test_what_is_not_modelled_travels_both_ways():
+    call = parse({"model": "m", "input": "a", "input_type": "query", "truncate": "END"})
+    assert (call.purpose, call.extra) == ("query", {"input_type": "query", "truncate": "END"})
+    assert request(call)["truncate"] == "END"
+    usage = {"prompt_tokens": 3, "total_tokens": 3, "details": {"text": 3}}
+    found = read({"data": [{"embedding": [1.0]}], "model": "m", "usage": usage, "id": "e1"}, 1)
+    body = json.loads(whole({"input": "a"}, found, ENTRY))
+    assert (body["id"], body["usage"]["details"], body["usage"]["prompt_tokens"]) == ("e1", {"text": 3}, 7)
+
+
+def test_the_envelope_asks_for_no_words():
+    fields = {"model": "m", "input": ["one", [1, 2]]}
+    call = envelope(fields, b"{}")
+    assert (call.model, call.max_tokens, call.stream, call.fields) == ("m", 0, False, fields)
+    assert [message.text for message in call.prompt.messages] == ["one"]
+    with pytest.raises(InvalidField):
+        envelope({"model": 5}, b"")

@@ -172,6 +172,15 @@ async def test_tokens_are_counted_by_the_upstream(asker):
     assert json.loads(upstream.requests[1].body) == {**fields, "model": "claude-sonnet-5-5"}
 
 
+async def test_a_count_says_nothing_but_the_prompt(asker):
+    async with ScriptedUpstream([whole(b'{"input_tokens": 12}')]) as upstream:
+        provider = connect(Options(), asker.wire(upstream, "/v1"))
+        fields = {name: value for name, value in ASKED.items() if name != "max_tokens"}
+        call = parse_count(fields, json.dumps(fields).encode()).aimed("claude", System("Be kind."), CLOCKS)
+        assert await provider.count(call) == 12
+    assert json.loads(upstream.requests[0].body) == {**fields, "model": "claude", "system": "Be kind."}
+
+
 async def test_a_refused_count_is_a_fault(asker):
     body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
     async with ScriptedUpstream([whole(body, status=529)]) as upstream:

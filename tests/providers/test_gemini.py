@@ -8,6 +8,7 @@ import pytest
 from headgate.core.call import Call, Clocks, Message, Prompt, TextPart
 from headgate.core.events import Reply
 from headgate.core.faults import UpstreamAuth, UpstreamBroken, UpstreamBusy, UpstreamMissing, UpstreamRejected
+from headgate.core.seams import Counter
 from headgate.providers.gemini import Options, connect
 from headgate.testing import LAST_CHUNK, ScriptedUpstream, ScriptedWire, chunk, stream_head, whole
 
@@ -92,6 +93,19 @@ async def test_a_rate_limit_says_when_to_come_back(asker):
         with pytest.raises(UpstreamBusy) as raised:
             await reply_of(provider, call(stream=True))
     assert raised.value.retry_after == 34.5
+
+
+async def test_tokens_are_counted_by_the_upstream(asker):
+    async with ScriptedUpstream([whole(b'{"totalTokens": 31}')], [whole(b'{"totalTokens": "many"}')]) as upstream:
+        provider = connect(Options(api_key=KEY), asker.wire(upstream))
+        assert isinstance(provider, Counter)
+        assert await provider.count(call()) == 31
+        with pytest.raises(UpstreamBroken):
+            await provider.count(call())
+    [asked, _] = upstream.requests
+    assert asked.path.endswith(":countTokens")
+    assert asked.headers["x-goog-api-key"] == KEY
+    assert "contents" in json.loads(asked.body)["generateContentRequest"]
 
 
 @pytest.mark.parametrize(

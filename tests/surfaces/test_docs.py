@@ -14,9 +14,25 @@ from pydantic import BaseModel
 
 from headgate import Gate, create_app
 from headgate.core.entry import Entry
-from headgate.dialects import anthropic_messages, openai_chat, openai_responses, simple
+from headgate.dialects import (
+    anthropic_messages,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+    simple,
+)
 from headgate.engine.levels import LevelView
-from headgate.surfaces import docs, said, schemas, schemas_admin, schemas_anthropic, schemas_openai, schemas_responses
+from headgate.surfaces import (
+    docs,
+    said,
+    schemas,
+    schemas_admin,
+    schemas_anthropic,
+    schemas_embeddings,
+    schemas_openai,
+    schemas_responses,
+)
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.faults import TABLE
 
@@ -36,7 +52,7 @@ PAGES = {
 }
 MODELS = {
     name: model
-    for module in (schemas, schemas_openai, schemas_responses, schemas_anthropic, schemas_admin)
+    for module in (schemas, schemas_openai, schemas_embeddings, schemas_responses, schemas_anthropic, schemas_admin)
     for name, model in vars(module).items()
     if isinstance(model, type) and issubclass(model, BaseModel)
 }
@@ -310,6 +326,8 @@ def test_the_schemas_name_every_field_that_the_dialects_know():
         assert shape.known == set(model.model_fields)
     older = {"functions", "function_call"}
     assert set(openai_chat._CHECKS) - older <= set(schemas_openai.ChatCompletionRequest.model_fields)
+    assert set(schemas_openai.CompletionRequest.model_fields) == openai_completions._MODELLED
+    assert openai_embeddings._MODELLED | {"input_type"} == set(schemas_embeddings.EmbeddingsRequest.model_fields)
     assert set(openai_responses._CHECKS) <= set(schemas_responses.ResponsesRequest.model_fields)
     older = {"output_format"}
     assert set(anthropic_messages._CHECKS) - older <= set(schemas_anthropic.MessagesRequest.model_fields)

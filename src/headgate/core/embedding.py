@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, structs
 
@@ -17,7 +17,8 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
     """One request for vectors, in no vendor's words. An input is a text, or the ids of its tokens.
 
     `dimensions` shortens the vectors; `purpose` says whether the texts are searched for or searched in, a hint that
-    some models use. `deadline` is a `time.monotonic()` second.
+    some models use. `extra` keeps the fields of the caller's dialect that are not modelled. `deadline` is a
+    `time.monotonic()` second.
     """
 
     model: str
@@ -25,6 +26,7 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     purpose: Purpose = ""
     user: str = ""
+    extra: dict[str, Any] = {}
     clocks: Clocks = Clocks()
     deadline: float = float("inf")
 
@@ -35,6 +37,11 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
             raise Unsupported(f"{vendor} embeds text, not token ids", field="input")
         return texts
 
+    @property
+    def size(self) -> int:
+        """How much there is to embed, in tokens as far as one can tell: four bytes of text are taken for one."""
+        return sum(len(item.encode()) // 4 + 1 if isinstance(item, str) else len(item) for item in self.inputs)
+
     def batches(self, size: int) -> list[EmbedCall]:
         """Calls of at most `size` inputs each, in order."""
         starts = range(0, len(self.inputs), size)
@@ -42,11 +49,15 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
 
 
 class Embedded(Struct, frozen=True):
-    """One vector for each input, in their order; `model` is the upstream's name of it, `usage` where it tells."""
+    """One vector for each input, in their order; `model` is the upstream's name of it, `usage` where it tells.
+
+    `extra` are the fields of an answer in OpenAI's dialect that are not modelled.
+    """
 
     vectors: list[list[float]]
     usage: Usage | None = None
     model: str = ""
+    extra: dict[str, Any] = {}
 
 
 def joined(parts: list[Embedded]) -> Embedded:

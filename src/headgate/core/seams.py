@@ -44,6 +44,15 @@ class Embedder(Protocol):
         ...
 
 
+@runtime_checkable
+class Counter(Protocol):
+    """A Provider that can also count the tokens of a prompt, without answering it."""
+
+    async def count(self, call: Call) -> int:
+        """The tokens of the call's prompt, tools and all. Raises Faults."""
+        ...
+
+
 class Reader(Protocol):
     """Pure, made for one answer: an upstream's bytes, split anywhere, become events."""
 

@@ -54,7 +54,10 @@ _FINISH: dict[Reason, str] = {
 
 
 class Writer:
-    """Writes a stream of `chat.completion.chunk` objects; the Receipt adds the usage, if wanted, and the end mark."""
+    """Writes a stream of `chat.completion.chunk` objects; the Receipt adds the usage, if wanted, and the end mark.
+
+    Once bytes were passed on, what they meant is not written again.
+    """
 
     def __init__(self, call: Call) -> None:
         self._usage_wanted = call.usage_wanted
@@ -63,11 +66,13 @@ class Writer:
         self._created = int(time.time())
         self._spoken: set[int] = set()
         self._usage: Usage | None = None
+        self._passing = False
 
     def feed(self, event: Event) -> bytes:
         """The bytes for one event."""
         match event:
             case Verbatim():
+                self._passing = True
                 return event.data
             case Text():
                 logprobs = None if event.logprobs is None else {"content": event.logprobs, "refusal": None}
@@ -83,7 +88,7 @@ class Writer:
                 return self._delta(event.choice, {"tool_calls": [piece]})
             case Extra(vendor="openai"):
                 return self._delta(event.choice, {event.name: event.value})
-            case Done():
+            case Done() if not self._passing:
                 return self._choice(event.choice, {}, _FINISH[event.reason])
             case Usage():
                 self._usage = event

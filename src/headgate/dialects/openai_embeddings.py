@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.embedding import EmbedCall, Embedded, Purpose
 from headgate.core.entry import Entry
 from headgate.core.events import Usage
@@ -23,6 +24,8 @@ NAME = "openai-embeddings"
 MOST_INPUTS = 2048
 
 _MOST_TOKENS = 2**31
+_MODELLED = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
+_ANSWERED = frozenset({"object", "data", "model", "usage"})
 _encode = msgspec.json.Encoder().encode
 # `input_type` is not OpenAI's, but every vendor that tells queries from documents calls it so.
 _PURPOSES: dict[str, Purpose] = {
@@ -32,6 +35,19 @@ _PURPOSES: dict[str, Purpose] = {
     "passage": "document",
     "search_document": "document",
 }
+
+
+def envelope(fields: dict[str, Any], body: bytes) -> Call:
+    """What the gate wants to know of a decoded body: a call that asks for no words. Raises InvalidField."""
+    check_text("model", fields.get("model"))
+    return Call(
+        model=fields.get("model") or "", understand=_texts, dialect=NAME, fields=fields, body=body, max_tokens=0
+    )
+
+
+def _texts(fields: dict[str, Any]) -> Prompt:
+    texts = [item for item in _inputs(fields.get("input")) if isinstance(item, str)]
+    return Prompt(messages=tuple(Message("user", (TextPart(text),)) for text in texts))
 
 
 def parse(fields: dict[str, Any]) -> EmbedCall:
@@ -49,6 +65,7 @@ def parse(fields: dict[str, Any]) -> EmbedCall:
         dimensions=fields.get("dimensions"),
         purpose=_PURPOSES.get(kind, "") if isinstance(kind, str) else "",
         user=fields.get("user") or "",
+        extra={name: value for name, value in fields.items() if name not in _MODELLED},
     )
 
 
@@ -78,8 +95,10 @@ def _is_token(value: Any) -> bool:
 def whole(fields: dict[str, Any], embedded: Embedded, entry: Entry) -> bytes:
     """The reply to a checked body, in the encoding it asks for; the usage is what the ledger has."""
     base64 = fields.get("encoding_format") == "base64"
+    told = (embedded.usage and embedded.usage.raw) or {}
     return _encode(
         {
+            **embedded.extra,
             "object": "list",
             "data": [
                 {"object": "embedding", "index": index, "embedding": packed(vector) if base64 else vector}
@@ -87,6 +106,7 @@ def whole(fields: dict[str, Any], embedded: Embedded, entry: Entry) -> bytes:
             ],
             "model": embedded.model or fields.get("model") or entry.target,
             "usage": {
+                **(told if "prompt_tokens" in told else {}),
                 "prompt_tokens": entry.tokens_in,
                 "total_tokens": entry.tokens_in,
                 "cost_usd": entry.cost_usd,
@@ -105,7 +125,7 @@ def packed(vector: list[float]) -> str:
 
 def request(call: EmbedCall) -> dict[str, Any]:
     """The body for an upstream of the dialect; numbers are asked for, which every one of them knows."""
-    body: dict[str, Any] = {"model": call.model, "input": list(call.inputs), "encoding_format": "float"}
+    body = {**call.extra, "model": call.model, "input": list(call.inputs), "encoding_format": "float"}
     if call.dimensions is not None:
         body["dimensions"] = call.dimensions
     if call.user:
@@ -127,7 +147,8 @@ def read(data: dict[str, Any], count: int) -> Embedded:
     except (AttributeError, LookupError, TypeError, ValueError, struct.error):
         raise UpstreamBroken("the upstream sent embeddings of an unknown shape, or not all of them") from None
     usage = Usage(tokens, 0, raw=data["usage"]) if type(tokens) is int else None
-    return Embedded(vectors, usage, model if isinstance(model, str) else "")
+    extra = {name: value for name, value in data.items() if name not in _ANSWERED}
+    return Embedded(vectors, usage, model if isinstance(model, str) else "", extra)
 
 
 def _vector(value: Any) -> list[float]:

@@ -44,8 +44,11 @@ class Admission:
         self._ledger = ledger
         self.prices = prices
 
-    async def admit(self, who: Principal, call: Call) -> Hold:
-        """A Hold for the call. Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down."""
+    async def admit(self, who: Principal, call: Call, *, free: bool = False) -> Hold:
+        """A Hold for the call; a free one uses no tokens and no money.
+
+        Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down.
+        """
         entry = entry_of(who, call)
         try:
             route = self.routes.find(call.model)
@@ -53,8 +56,8 @@ class Admission:
             self.check_right(who, tier, route)
             system = route.system(tier.system_prompt)
             plan = self.rules.plan(who, route.name)
-            tokens, spend = worst_case(call, route, system, plan.metered, self.prices)
-            grant = await self.limiter.reserve(plan.wants(call.address, tokens, spend))
+            most = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
+            grant = await self.limiter.reserve(plan.wants(call.address, *most))
             if isinstance(grant, Refusal):
                 raise fault_of(grant)
         except Fault as fault:

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
+
+from msgspec import structs
 
 from headgate.core.call import Call, Prompt
-from headgate.core.events import Open, Receipt, Reply
-from headgate.core.faults import Fault
+from headgate.core.embedding import EmbedCall, Embedded
+from headgate.core.entry import Entry
+from headgate.core.events import Open, Receipt, Reply, Usage
+from headgate.core.faults import Fault, Unsupported, UpstreamMissing
 from headgate.core.principal import Principal
-from headgate.core.seams import Events
+from headgate.core.seams import Counter, Embedder, Events, Provider
 from headgate.engine.admission import Admission, entry_of
+from headgate.engine.estimate import tokens_of
 from headgate.engine.hold import Hold
 from headgate.engine.ledger import Ledger
 from headgate.engine.routing import begun, first_to_speak, whole
@@ -56,6 +61,45 @@ class Gate:
         reply.entry = hold.entry
         return hold.opening(), reply
 
+    async def embed(self, who: Principal, call: Call, wanted: EmbedCall) -> tuple[Open, Embedded, Entry]:
+        """The vectors that are wanted, by the same journey; `call` is their envelope, and its `max_tokens` is 0.
+
+        Raises Faults; Unsupported where no target of the model can embed.
+        """
+        hold = await self.admission.admit(who, call)
+        with hold:
+            route = hold.route.able(Embedder)
+            if not route.targets:
+                raise Unsupported(f"the model {route.name} makes no embeddings", field="model")
+
+            async def ask(provider: Provider, aimed: Call) -> Embedded:
+                asked = structs.replace(wanted, model=aimed.model, clocks=aimed.clocks, deadline=aimed.deadline)
+                return await cast("Embedder", provider).embed(asked)
+
+            call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
+            embedded = await first_to_speak(route, call, hold.system, hold.spoken, ask)
+            hold.note(embedded.usage or Usage(wanted.size, 0, estimated=True))
+        await self._written(hold)
+        return hold.opening(), embedded, hold.entry
+
+    async def count(self, who: Principal, call: Call) -> tuple[Open, int, Entry]:
+        """The tokens of the call's prompt, for nothing; the entry says whether they had to be estimated.
+
+        A target that can count is asked, where the model has one. Raises Faults.
+        """
+        hold = await self.admission.admit(who, call, free=True)
+        with hold:
+            route = hold.route.able(Counter)
+            call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
+            counted: int | None = None
+            if route.targets:
+                counted = await first_to_speak(route, call, hold.system, hold.spoken, _count)
+            tokens = tokens_of(call.aimed(call.model, hold.system, route.clocks).prompt) if counted is None else counted
+            hold.entry.estimated = counted is None
+            hold.entry.cost = 0
+        await self._written(hold)
+        return hold.opening(), tokens, hold.entry
+
     async def _written(self, hold: Hold) -> None:
         """Entries are safe at once, unless the local disk refused them: then the store must take them first."""
         if not hold.safe:
@@ -65,6 +109,16 @@ class Gate:
         """Write down a request that never became a call: nobody's credential, a body that is none."""
         call = Call(model="", understand=_nothing, surface=surface, id=request_id, address=address)
         await self.admission.refuse(entry_of(who, call), fault)
+
+
+async def _count(provider: Provider, call: Call) -> int | None:
+    """The provider's count; None where the server, though of the provider's kind, cannot count."""
+    try:
+        return await cast("Counter", provider).count(call)
+    except UpstreamMissing as missing:
+        if call.model in missing.message:  # it is the model that it does not know
+            raise
+        return None
 
 
 def _nothing(_: dict[str, Any]) -> Prompt:

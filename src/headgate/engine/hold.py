@@ -14,6 +14,7 @@ from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Spoken
 from headgate.engine.worst import text_bytes
 
+OURSELVES = "headgate"
 TOKEN = 4  # bytes of English text a token, for answers whose provider did not count
 
 
@@ -82,10 +83,10 @@ class Hold:
             self._close("cancelled", "")
 
     def opening(self) -> Open:
-        """What may be said once a target speaks."""
+        """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
         target = self.spoken.target
-        assert target is not None  # noqa: S101 - asked for only then
-        return Open(target.model, target.provider_name, self.entry.cache, self._grant.levels)
+        model, provider = (self.route.name, OURSELVES) if target is None else (target.model, target.provider_name)
+        return Open(model, provider, self.entry.cache, self._grant.levels)
 
     def note(self, event: Event) -> None:
         """Take from an event what the ledger wants to know."""
@@ -113,8 +114,9 @@ class Hold:
         entry = self.entry
         entry.status, entry.error = status, error
         spoke = entry.first_ms is not None
-        if spoke and not self._counted:
-            entry.tokens_in, entry.tokens_out = text_bytes(self._call) // TOKEN, max(1, self._bytes // TOKEN)
+        if spoke and (status != "ok" or not self._counted):  # what was counted before the end may be too little
+            entry.tokens_in = entry.tokens_in or text_bytes(self._call) // TOKEN
+            entry.tokens_out = max(1, entry.tokens_out, self._bytes // TOKEN)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:

@@ -12,9 +12,9 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headgate.core.call import Call, Clocks, System
 from headgate.core.events import Event
@@ -67,6 +67,10 @@ class Route(Struct, frozen=True, eq=False):
         if not text and policy != "forbid":
             return None
         return System(text, policy)  # type: ignore[arg-type]
+
+    def able(self, ability: type[Any]) -> Route:
+        """The same with only those targets whose provider has an ability (a Protocol of the seams)."""
+        return structs.replace(self, targets=tuple(t for t in self.targets if isinstance(t.provider, ability)))
 
 
 class Routes:
@@ -137,10 +141,11 @@ async def first_to_speak(
                 return await ask(target.provider, aimed)
             except Fault as fault:
                 last = fault
-                target.breaker.failed(fault)
+                pause = _pause(fault, attempt, target, call)
+                if pause is None:
+                    target.breaker.failed(fault)
                 if fault.then is Then.STOP:
                     raise
-                pause = _pause(fault, attempt, target, call)
                 if pause is None:
                     break
             attempt += 1

@@ -76,7 +76,9 @@ def _forward(call: Call) -> bytes:
     same = call.system is None and not call.bounded and call.stream is (call.fields.get("stream") or False)
     if same and call.body.count(b'"model"') == 1 and b"\\u" not in call.body:
         return _MODEL.sub(lambda _: b'"model":' + _encode(call.model), call.body, count=1)
-    fields = {**call.fields, "model": call.model, "stream": call.stream}
+    fields = {**call.fields, "model": call.model}
+    if call.stream or "stream" in fields:  # where tokens are counted there is no such field
+        fields["stream"] = call.stream
     if call.bounded:
         fields["max_tokens"] = call.max_tokens
     return _encode(fields if call.system is None else with_system(fields, call.system))

@@ -12,8 +12,9 @@ from headgate.core.call import Call
 from headgate.core.embedding import EmbedCall, Embedded, joined
 from headgate.core.seams import Ask, Provider, Reader, Wire
 from headgate.dialects import gemini_embeddings
-from headgate.dialects.gemini import request, resource
-from headgate.dialects.gemini_answer import AnswerReader, StreamReader
+from headgate.dialects.gemini import count_request, request, resource
+from headgate.dialects.gemini_answer import AnswerReader, StreamReader, count_of
+from headgate.dialects.one_call import held
 from headgate.dialects.sse import decode
 from headgate.providers import _http
 
@@ -44,7 +45,13 @@ class Gemini(_http.HttpProvider):
 
     def reader(self, call: Call) -> Reader:
         """A Reader for the answer, streamed or whole."""
-        return StreamReader() if call.stream else AnswerReader()
+        return held(StreamReader() if call.stream else AnswerReader(), call)
+
+    async def count(self, call: Call) -> int:
+        """The tokens of the call's prompt, as Gemini counts them."""
+        body = msgspec.json.encode(count_request(call.prompt, call.model))
+        ask = Ask(path=f"{_path(call.model)}:countTokens", body=body, headers=self._headers)
+        return count_of(decode(await self.fetch(ask, call.clocks, call.deadline)))
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from headgate.surfaces import schemas, schemas_anthropic, schemas_openai, schemas_responses
-from headgate.surfaces.said import Said
+from headgate.core.embedding import Embedded
+from headgate.dialects import anthropic_messages_writer, openai_embeddings
+from headgate.surfaces import schemas, schemas_anthropic, schemas_embeddings, schemas_openai, schemas_responses
+from headgate.surfaces.said import ENTRY, Said
 
 QUESTION = "What is a headgate?"
 _EVENTS = """
@@ -93,6 +95,50 @@ DOCUMENTED: dict[str, Said] = {
                 "tools": [{"type": "function", "function": _WEATHER}],
             },
         },
+    ),
+    "/v1/completions": Said(
+        summary="Create a completion",
+        description="OpenAI's older completions. A provider that has them is asked for them as they are; for any other "
+        "the prompt becomes a chat's one turn, and what chats cannot do is refused: several prompts, token ids, "
+        "`suffix`, `logprobs`, `best_of`. Where the operator has a system prompt, it is always a chat."
+        + _VENDOR
+        + "\n\nA stream that failed ends with an error body in a `data:` line, and without `[DONE]`.",
+        tag="openai",
+        operation_id="create_completion",
+        request=schemas_openai.CompletionRequest,
+        reply=schemas_openai.Completion,
+        events=(schemas_openai.Completion, schemas.OpenAIError),
+        examples={
+            "A prompt": {"prompt": QUESTION, "max_tokens": 60},
+            "Streamed": {"prompt": QUESTION, "stream": True, "stream_options": {"include_usage": True}},
+        },
+    ),
+    "/v1/embeddings": Said(
+        summary="Create embeddings",
+        description="OpenAI's embeddings, by any provider that makes them: one vector for each text." + _VENDOR,
+        tag="openai",
+        operation_id="create_embeddings",
+        request=schemas_embeddings.EmbeddingsRequest,
+        reply=schemas_embeddings.Embeddings,
+        answer=openai_embeddings.whole(
+            {}, Embedded([[0.0231, -0.0417, 0.0093]], None, "text-embedding-3-small"), ENTRY
+        ),
+        examples={
+            "A text": {"model": "assistant", "input": QUESTION},
+            "Several, as base64": {"model": "assistant", "input": [QUESTION, "A gate."], "encoding_format": "base64"},
+        },
+    ),
+    "/v1/messages/count_tokens": Said(
+        summary="Count the tokens of a message",
+        description="Anthropic's count of what `/v1/messages` would read, for any provider. It is free, but counts "
+        "as a request. Anthropic's models and Gemini's are asked; for all others it is an estimate, "
+        "four bytes of text to a token, and `Headgate-Estimated: true` says so.",
+        tag="anthropic",
+        operation_id="count_tokens",
+        request=schemas_anthropic.CountRequest,
+        reply=schemas_anthropic.TokenCount,
+        answer=anthropic_messages_writer.write_count(14),
+        examples={"A message": {"model": "assistant", "messages": [_ASK]}},
     ),
     "/v1/messages": Said(
         summary="Create a message",

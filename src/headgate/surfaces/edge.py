@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from headgate.core.call import Call
+from headgate.core.entry import Entry
 from headgate.core.events import Open, Receipt, Reply
 from headgate.core.faults import Fault, InternalError, InvalidField, InvalidJson, Overloaded, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
+from headgate.engine.gate import Gate
 from headgate.engine.levels import rate_headers
 from headgate.runtime import Runtime
 from headgate.surfaces.direct import Direct
@@ -68,6 +70,20 @@ class Endpoint(Struct, frozen=True):
     finish: Callable[[Runtime, Principal, Call, bytes], Awaitable[None]] | None = None
 
 
+class OneShot(Struct, frozen=True):
+    """One path that asks for something else than words, which comes whole: vectors, a count.
+
+    `ask` goes to the gate, and brings what the headers say, the ledger row and the body.
+    """
+
+    name: str
+    surface: Surface
+    parse: Callable[[dict[str, Any], bytes], Call]
+    ask: Callable[[Gate, Principal, Call], Awaitable[tuple[Open, Entry, bytes]]]
+    forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
+    stream: bool = False
+
+
 class Arrival(NamedTuple):
     """A request as it came: its headers, the socket's peer, and its body, or what must be asked for it."""
 
@@ -85,7 +101,7 @@ class Edge:
         self._max_body = runtime.config.server.max_body
         self._heartbeat = runtime.config.server.heartbeat
 
-    def handler(self, endpoint: Endpoint) -> Handler:
+    def handler(self, endpoint: Endpoint | OneShot) -> Handler:
         """The ASGI application of one endpoint."""
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +111,7 @@ class Edge:
 
         return handle
 
-    def direct(self, endpoint: Endpoint) -> Callable[[Direct], Coroutine[Any, Any, None]]:
+    def direct(self, endpoint: Endpoint | OneShot) -> Callable[[Direct], Coroutine[Any, Any, None]]:
         """The same endpoint's handler on the fast lane."""
 
         async def handle(direct: Direct) -> None:
@@ -105,7 +121,7 @@ class Edge:
 
         return handle
 
-    async def _handle(self, endpoint: Endpoint, arrival: Arrival, response: Response, line: Line) -> None:
+    async def _handle(self, endpoint: Endpoint | OneShot, arrival: Arrival, response: Response, line: Line) -> None:
         who: Principal | None = None
         try:
             if self._runtime.draining:
@@ -144,7 +160,7 @@ class Edge:
                 await response.fault(InternalError(_BUG), endpoint.surface)
 
     async def _refuse(
-        self, endpoint: Endpoint, who: Principal | None, arrival: Arrival, fault: Fault, response: Response
+        self, endpoint: Endpoint | OneShot, who: Principal | None, arrival: Arrival, fault: Fault, response: Response
     ) -> None:
         """Answer a fault that came before the status; one that no gate has written down is written down here."""
         if isinstance(fault, InvalidJson) and (coding := coding_of(arrival.headers)):
@@ -154,10 +170,14 @@ class Edge:
             await gate.refuse(who, endpoint.name, response.request_id, address, fault)
         await response.fault(fault, endpoint.surface)
 
-    async def _answer(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
+    async def _answer(self, endpoint: Endpoint | OneShot, who: Principal, call: Call, response: Response) -> None:
+        gate = self._runtime.gate
+        if isinstance(endpoint, OneShot):
+            opened, entry, body = await endpoint.ask(gate, who, call)
+            await response.whole(200, body, told_headers(opened, entry))
+            return
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
-        gate = self._runtime.gate
         if call.stream:
             async with aclosing(gate.answer(who, call)) as events:
                 await self._stream(endpoint, who, call, events, response)
@@ -166,16 +186,8 @@ class Edge:
         body = endpoint.whole(call, reply)
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
-        await self._whole(opened, reply, body, response)
-
-    async def _whole(self, opened: Open, reply: Reply, body: bytes, response: Response) -> None:
-        entry = reply.entry
-        assert entry is not None  # noqa: S101 - the gate's promise
-        headers = said_headers(opened)
-        headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
-        if entry.cost is not None:
-            headers.append((b"headgate-cost-usd", b"%.9f" % (entry.cost / 1e9)))
-        await response.whole(200, body, headers)
+        assert reply.entry is not None  # noqa: S101 - the gate's promise
+        await response.whole(200, body, told_headers(opened, reply.entry))
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
         writer = endpoint.writer(call)
@@ -206,6 +218,17 @@ def said_headers(opened: Open) -> Headers:
         (b"headgate-cache", opened.cache.encode()),
         *rate_headers(opened.levels),
     ]
+
+
+def told_headers(opened: Open, entry: Entry) -> Headers:
+    """The same of an answer that is whole, and what it took."""
+    headers = said_headers(opened)
+    headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
+    if entry.cost is not None:
+        headers.append((b"headgate-cost-usd", b"%.9f" % (entry.cost / 1e9)))
+    if entry.estimated:
+        headers.append((b"headgate-estimated", b"true"))
+    return headers
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

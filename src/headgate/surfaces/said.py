@@ -22,7 +22,7 @@ from headgate.core.events import Begin, Done, Event, Receipt, Reply, Text, Usage
 from headgate.core.faults import Fault
 from headgate.dialects.openai_responses import MARK
 from headgate.surfaces.credentials import CREDENTIALS
-from headgate.surfaces.edge import Endpoint
+from headgate.surfaces.edge import Endpoint, OneShot
 from headgate.surfaces.faults import Surface, body_of, row_of, status_of
 from headgate.surfaces.schemas import AnthropicError, Error, OpenAIError
 
@@ -54,6 +54,19 @@ SAMPLES: tuple[Fault, ...] = (
     faults.InternalError("something went wrong inside Headgate; the request id helps to find it"),
 )
 
+ENTRY = Entry(
+    id="",
+    at=0,
+    request_id=REQUEST_ID,
+    provider="openai",
+    target="gpt-4o-mini",
+    tokens_in=14,
+    tokens_out=13,
+    cost=9900,
+    total_ms=412.5,
+)
+"""The ledger row of the example answers."""
+
 Schema = dict[str, Any]
 
 _TIME = re.compile(r'("(?:created|created_at|completed_at)":)\d+')
@@ -84,6 +97,7 @@ _ANSWER = {
     "Headgate-Cache": _header("`off`, `miss` or `hit`.", example="miss"),
     "Headgate-Latency-Ms": _header("How long the call took, in ms; not for streams.", "number", 412.5),
     "Headgate-Cost-Usd": _header("What it cost, in US dollars; not for streams, nor where unknown.", "number", 1.95e-6),
+    "Headgate-Estimated": _header("`true` where nobody counted the tokens, and they are estimated.", example="true"),
 }
 _RETRY = {"Retry-After": _header("Whole seconds until it can succeed.", "integer", 12)}
 _WHO = {"WWW-Authenticate": _header("How to authenticate.", example='Bearer realm="headgate"')}
@@ -160,7 +174,7 @@ class Said(Struct, frozen=True, kw_only=True):
     """What is said of an endpoint that asks a model.
 
     `examples` are request bodies by what they show; the first also says what the example answers answer.
-    `events` are the models of a stream's events, for the components.
+    `events` are the models of a stream's events, for the components. `answer` is an example without words.
     """
 
     summary: str
@@ -172,13 +186,14 @@ class Said(Struct, frozen=True, kw_only=True):
     examples: dict[str, Schema]
     events: tuple[type[BaseModel], ...] = ()
     words: tuple[str, ...] = ("A headgate is the gate ", "that controls the water of a canal.")
+    answer: bytes = b""
 
     @property
     def models(self) -> tuple[type[BaseModel], ...]:
         """Every model that the documentation of this endpoint refers to."""
         return (self.request, self.reply, *self.events)
 
-    def arguments(self, endpoint: Endpoint) -> Schema:
+    def arguments(self, endpoint: Endpoint | OneShot) -> Schema:
         """What `add_api_route` is to be told of the endpoint."""
         success = {
             "description": "The model's answer.",
@@ -199,7 +214,9 @@ class Said(Struct, frozen=True, kw_only=True):
             "openapi_extra": {"requestBody": body},
         }
 
-    def _content(self, endpoint: Endpoint) -> Schema:
+    def _content(self, endpoint: Endpoint | OneShot) -> Schema:
+        if isinstance(endpoint, OneShot):
+            return {"application/json": {"schema": ref(self.reply), "example": json.loads(self.answer)}}
         call, events = _call(), _events(self.words)
         content: Schema = {}
         if endpoint.stream is not True:
@@ -229,23 +246,12 @@ def _nothing(_: Schema) -> Prompt:
 
 
 def _events(words: Sequence[str]) -> list[Event]:
-    entry = Entry(
-        id="",
-        at=0,
-        request_id=REQUEST_ID,
-        provider="openai",
-        target="gpt-4o-mini",
-        tokens_in=14,
-        tokens_out=13,
-        cost=9900,
-        total_ms=412.5,
-    )
     return [
         Begin("", "gpt-4o-mini-2024-07-18"),
         *map(Text, words),
         Done("stop", raw="stop"),
         Usage(14, 13),
-        Receipt(entry),
+        Receipt(ENTRY),
     ]
 
 

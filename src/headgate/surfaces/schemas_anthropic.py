@@ -38,26 +38,37 @@ class MessagesTool(Loose):
     input_schema: dict[str, Any] = Field(default_factory=dict, description="JSON Schema of its input.")
 
 
-class MessagesRequest(Loose):
-    """Messages for a model."""
+class CountRequest(Loose):
+    """Messages whose tokens are to be counted."""
 
     model: str = Field(
         min_length=1, description="A model's public name, or `provider/model` where your tier allows it."
     )
     messages: list[Turn] = Field(min_length=1, description="The conversation so far, oldest first.")
-    max_tokens: int = Field(ge=0, le=MOST_TOKENS, description="Most tokens that the answer may have.")
     system: str | list[ContentBlock] | None = Field(None, description="Instructions for the model.")
-    stream: bool | None = Field(None, description="Whether to answer with Server-Sent Events while the model speaks.")
-    temperature: float | None = Field(None, ge=0, le=1, description="Randomness; default: the model's own.")
-    top_p: float | None = Field(None, ge=0, le=1, description="Consider only the likeliest tokens of this mass.")
-    top_k: int | None = Field(None, ge=0, le=MOST_TOKENS, description="Consider only so many of the likeliest tokens.")
-    stop_sequences: list[str] | None = Field(None, description="Texts at which the answer ends.")
     tools: list[MessagesTool] | None = Field(None, description="What the model may call.")
     tool_choice: dict[str, Any] | None = Field(
         None, description="`type`: `auto`, `any`, `none`, or `tool` with a `name`; and `disable_parallel_tool_use`."
     )
     thinking: dict[str, Any] | None = Field(None, description="`type`, and `budget_tokens`.")
     output_config: dict[str, Any] | None = Field(None, description="`effort`, and `format`, a JSON Schema.")
+
+
+class TokenCount(Loose):
+    """How many tokens the model reads."""
+
+    input_tokens: Count = Field(description="Tokens of the messages, the system prompt and the tools.")
+
+
+class MessagesRequest(CountRequest):
+    """Messages for a model."""
+
+    max_tokens: int = Field(ge=0, le=MOST_TOKENS, description="Most tokens that the answer may have.")
+    stream: bool | None = Field(None, description="Whether to answer with Server-Sent Events while the model speaks.")
+    temperature: float | None = Field(None, ge=0, le=1, description="Randomness; default: the model's own.")
+    top_p: float | None = Field(None, ge=0, le=1, description="Consider only the likeliest tokens of this mass.")
+    top_k: int | None = Field(None, ge=0, le=MOST_TOKENS, description="Consider only so many of the likeliest tokens.")
+    stop_sequences: list[str] | None = Field(None, description="Texts at which the answer ends.")
     metadata: dict[str, Any] | None = Field(None, description="`user_id`: your own name for the end user.")
 
 

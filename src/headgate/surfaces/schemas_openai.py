@@ -130,6 +130,35 @@ class ChatCompletionRequest(Loose):
     user: str | None = Field(None, description="Your own name for the end user, passed on to the provider.")
 
 
+class CompletionRequest(Loose):
+    """A prompt for a model to go on from."""
+
+    prompt: str | list[str] | list[int] | list[list[int]] = Field(
+        description="A text, several, the token ids of one, or those of several."
+    )
+    model: str | None = Field(
+        None,
+        description="A model's public name, or `provider/model` where your tier allows it; default: the operator's.",
+    )
+    stream: bool | None = Field(None, description="Whether to answer with Server-Sent Events while the model speaks.")
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(
+        None, ge=0, le=MOST_TOKENS, description="Most tokens that each answer may have; default: 16."
+    )
+    temperature: float | None = Field(None, ge=0, le=2, description="Randomness; default: the model's own.")
+    top_p: float | None = Field(None, ge=0, le=1, description="Consider only the likeliest tokens of this mass.")
+    n: int | None = Field(None, ge=1, le=128, description="How many answers to each prompt.")
+    best_of: int | None = Field(None, ge=1, le=128, description="Of how many the likeliest `n` are taken.")
+    echo: bool | None = Field(None, description="Whether the prompt stands before the answer.")
+    suffix: str | None = Field(None, description="The text that comes after the answer.")
+    logprobs: int | None = Field(None, ge=0, le=20, description="Tell log probabilities, of so many likeliest tokens.")
+    stop: str | list[str] | None = Field(None, description="Texts at which the answer ends.")
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1, description="For answers that repeat, where it can.")
+    presence_penalty: float | None = Field(None, ge=-2, le=2, description="Against what was already spoken of.")
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="Against repeating tokens.")
+    user: str | None = Field(None, description="Your own name for the end user, passed on to the provider.")
+
+
 class AnswerMessage(Loose):
     """What the model said."""
 
@@ -172,6 +201,28 @@ class ChatCompletion(Loose):
     created: int = Field(description="Seconds since the epoch.")
     model: str = Field(description="The model that answered, by its provider's name for it.")
     choices: list[AnswerChoice]
+    usage: CompletionUsage | None = None
+
+
+class CompletionChoice(Loose):
+    """One answer to one prompt, or the next piece of it."""
+
+    text: str
+    index: Count = Field(description="Counts the answers; those to the first prompt come first.")
+    logprobs: dict[str, Any] | None = None
+    finish_reason: str | None = Field(
+        None, description="`stop`, `length`, `content_filter`, or the provider's own word; null before the end."
+    )
+
+
+class Completion(Loose):
+    """An answer that goes on from a prompt; streamed, a piece of it."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int = Field(description="Seconds since the epoch.")
+    model: str = Field(description="The model that answered, by its provider's name for it.")
+    choices: list[CompletionChoice] = Field(description="Empty in the piece that carries the usage of a stream.")
     usage: CompletionUsage | None = None
 
 

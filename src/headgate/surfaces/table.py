@@ -6,13 +6,13 @@ from msgspec.structs import replace
 
 from headgate.config import Config
 from headgate.dialects import simple
-from headgate.surfaces.anthropic import MESSAGES
-from headgate.surfaces.edge import Endpoint
-from headgate.surfaces.openai import CHAT_COMPLETIONS
+from headgate.surfaces.anthropic import COUNT_TOKENS, MESSAGES
+from headgate.surfaces.edge import Endpoint, OneShot
+from headgate.surfaces.openai import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS
 from headgate.surfaces.responses import RESPONSES
 
 
-def endpoints(config: Config) -> dict[str, Endpoint]:
+def endpoints(config: Config) -> dict[str, Endpoint | OneShot]:
     """Every model endpoint by its path; all of them are POST."""
     most = config.server.max_prompt_chars
     chat, complete, generate = (
@@ -24,6 +24,9 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
         "/stream": Endpoint("stream", "simple", complete.parse, complete.writer, complete.whole, stream=True),
         "/generate": Endpoint("generate", "simple", generate.parse, generate.writer, generate.whole, stream=False),
         "/v1/chat/completions": CHAT_COMPLETIONS,
+        "/v1/completions": COMPLETIONS,
+        "/v1/embeddings": EMBEDDINGS,
         "/v1/messages": MESSAGES,
+        "/v1/messages/count_tokens": COUNT_TOKENS,
         "/v1/responses": RESPONSES,
     }
