@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from headgate.core.faults import Fault
 from headgate.core.seams import Answered, Ask, Provider, Reader, Wire
-from headgate.dialects.azure_answer import AnswerReader, StreamReader
+from headgate.dialects.azure_answer import AnswerReader, StreamReader, Watcher
 from headgate.providers import _http, openai
 
 _UNDATED = ("v1", "preview", "latest")
@@ -61,6 +61,7 @@ class Options(openai.Options):
 class Azure(openai.OpenAI):
     """Chat completions and embeddings of the resource's deployments."""
 
+    watched: ClassVar[type[Reader]] = Watcher
     streamed: ClassVar[type[Reader]] = StreamReader
     whole: ClassVar[type[Reader]] = AnswerReader
 

@@ -66,6 +66,7 @@ class OpenAI(_http.HttpProvider):
     """Chat completions at any server of the dialect."""
 
     dialect = openai_chat.NAME
+    watched: ClassVar[type[Reader]] = Watcher
     streamed: ClassVar[type[Reader]] = StreamReader
     whole: ClassVar[type[Reader]] = AnswerReader
     options: Options
@@ -100,7 +101,7 @@ class OpenAI(_http.HttpProvider):
         if self._completes(call):
             return Watcher() if call.stream else openai_completions.WholeWatcher()
         if call.dialect == self.dialect:
-            return Watcher() if call.stream else WholeWatcher()
+            return self.watched() if call.stream else WholeWatcher()
         return self.streamed() if call.stream else self.whole()
 
     def refused(self, call: Call, answered: Answered) -> Fault:
