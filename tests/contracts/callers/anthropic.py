@@ -100,6 +100,13 @@ def heard_as(answer: Answer) -> Answer:
     return structs.replace(answer, choices=(said,))
 
 
+def going_on(question: dict[str, Any], heard: bytes, results: dict[str, str]) -> dict[str, Any]:
+    """The next question of somebody whose tools brought these results: what was heard goes back as it is."""
+    told = user(*(result(id_, text) for id_, text in results.items()))
+    said = {"role": "assistant", "content": json.loads(heard)["content"]}
+    return {**question, "messages": [*question["messages"], said, told]}
+
+
 def hear_whole(data: bytes) -> Answer:
     """What a whole answer says."""
     told = json.loads(data)

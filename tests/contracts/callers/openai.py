@@ -104,6 +104,13 @@ def heard_as(answer: Answer) -> Answer:
     return structs.replace(answer, choices=tuple(structs.replace(c, signature="", stop="") for c in answer.choices))
 
 
+def going_on(question: dict[str, Any], heard: bytes, results: dict[str, str]) -> dict[str, Any]:
+    """The next question of somebody whose tools brought these results: what was heard goes back as it is."""
+    told = [{"role": "tool", "tool_call_id": id_, "content": text} for id_, text in results.items()]
+    said = json.loads(heard)["choices"][0]["message"]
+    return {**question, "messages": [*question["messages"], said, *told]}
+
+
 def hear_whole(data: bytes) -> Answer:
     """What a whole answer says."""
     told = json.loads(data)

@@ -92,6 +92,12 @@ def heard_as(answer: Answer) -> Answer:
     return structs.replace(answer, choices=(structs.replace(answer.first, stop=""),))
 
 
+def going_on(question: dict[str, Any], heard: bytes, results: dict[str, str]) -> dict[str, Any]:
+    """The next question of somebody whose tools brought these results: what was heard goes back as it is."""
+    told = [result(id_, text) for id_, text in results.items()]
+    return {**question, "input": [*question["input"], *json.loads(heard)["output"], *told]}
+
+
 def hear_whole(data: bytes) -> Answer:
     """What a `response` object says."""
     told = json.loads(data)

@@ -33,7 +33,8 @@ def _parts(said: Said, count: int) -> Iterator[dict[str, Any]]:
         yield {"text": piece, **signature}
         signature = {}
     for call in said.calls:
-        yield {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}}
+        yield {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}, **signature}
+        signature = {}
 
 
 def _logprobs(said: Said) -> dict[str, Any]:
