@@ -136,3 +136,24 @@ async def test_a_stream_of_a_chat_that_is_cut_ends_with_an_error(service, upstre
     answer = await service.post(PATH, {"model": f"gemini/{model}", "prompt": "Hello", "stream": True}, key=KEY)
     assert "[DONE]" not in answer.text
     check_words("openai", json.loads(answer.frames[-1][1]))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_that_turns_out_not_to_have_them_is_asked_for_a_chat(service, upstreams, stream):
+    def answered(seen):
+        return said("openai", streamed=stream) if seen.path.endswith("/chat/completions") else [whole(b"{}", 404)]
+
+    model = upstreams.model([answered])
+    for _ in range(2):
+        answer = await service.post(PATH, {"model": f"openai/{model}", "prompt": "Hi", "stream": stream}, key=KEY)
+        assert answer.status == 200
+        assert text_of(answer) == "Hello there"
+    paths = [seen.path for seen in upstreams.requests(model)]
+    assert paths == ["/v1/completions", "/v1/chat/completions", "/v1/chat/completions"]
+
+
+@pytest.mark.anyio
+async def test_a_model_that_can_neither_complete_nor_chat_is_not_there(service, upstreams):
+    model = upstreams.model([whole(b"{}", 404)])
+    check_error("openai", await service.post(PATH, {"model": f"openai/{model}", "prompt": "Hi"}, key=KEY), 404)

@@ -104,3 +104,17 @@ async def test_rights_and_fields_are_checked(service):
 async def test_a_count_that_is_none_is_an_upstreams_error(service, upstreams):
     model = upstreams.model([whole(b'{"input_tokens": "many"}')])
     check_error("anthropic", await service.post(PATH, {"model": f"anthropic/{model}", **ASKED}, key=KEY), 502)
+
+
+@pytest.mark.anyio
+async def test_a_server_that_cannot_count_is_estimated_for_and_one_that_lacks_the_model_is_not(service, upstreams):
+    lost = {"type": "error", "error": {"type": "not_found_error", "message": "Not Found"}}
+    model = upstreams.model([whole(json.dumps(lost).encode(), 404)])
+    answer = await service.post(PATH, {"model": f"anthropic/{model}", **ASKED}, key=KEY)
+    assert answer.status == 200
+    assert answer.json["input_tokens"] > 0
+    assert answer.headers["headgate-estimated"] == "true"
+    model = upstreams.model(
+        [lambda seen: [whole(json.dumps(lost).replace("Not Found", f"model: {model}").encode(), 404)]]
+    )
+    check_error("anthropic", await service.post(PATH, {"model": f"anthropic/{model}", **ASKED}, key=KEY), 404)

@@ -7,6 +7,7 @@ versioning rules ask of clients.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ from headgate.core.events import (
 )
 from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
-from headgate.dialects.sse import Frames, SseReader, WholeReader, decode, frame
+from headgate.dialects.sse import Frames, SseReader, WholeReader, decode, frame, peek
 
 VENDOR = "anthropic"
 REASONS: dict[str, Reason] = {
@@ -37,11 +38,13 @@ REASONS: dict[str, Reason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool",
     "refusal": "filter",
+    "content_filter": "filter",  # of servers that imitate Anthropic's
     "pause_turn": "pause",
 }
 MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
+_KIND = re.compile("[a-z_]{1,64}")
 _CLOSING = ("stop_details", "container", "context_management")
 _encode = msgspec.json.Encoder().encode
 
@@ -148,10 +151,7 @@ class Watcher:
             raise UpstreamBroken("the upstream ended its answer in the middle")
 
     def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
-        try:
-            head = _peek(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise UpstreamBroken("the upstream sent something that is not a message event") from None
+        head = peek(_head, data)
         kind = kind_of(name, {"type": head.type, "error": head.error}, begun=self._begun)
         if kind == "message_start":
             self._begun = True
@@ -172,7 +172,8 @@ class Watcher:
     def _end(self, data: dict[str, Any], meant: list[Event]) -> None:
         delta = _part(data, "delta")
         self._count(data, meant)
-        meant.append(Extra(VENDOR, MESSAGE_DELTA, data))
+        usage = data.get("usage")
+        meant.append(Extra(VENDOR, MESSAGE_DELTA, data if type(usage) is dict else {**data, "usage": {}}))
         if delta.get("stop_reason") and not self._done:
             self._done = self.finished = True
             meant.append(done_of(delta))
@@ -210,7 +211,7 @@ class _Head(msgspec.Struct):
     error: Any = None
 
 
-_peek = msgspec.json.Decoder(_Head).decode
+_head = msgspec.json.Decoder(_Head).decode
 
 
 class _Open(msgspec.Struct):
@@ -302,7 +303,7 @@ def kind_of(name: str, data: dict[str, Any], *, begun: bool) -> str:
     kind = data.get("type") or name
     if kind == "error" or data.get("error"):
         raise fault_in_band(data)
-    if type(kind) is not str or not (begun or kind in ("message_start", "ping")):
+    if type(kind) is not str or not _KIND.fullmatch(kind) or not (begun or kind in ("message_start", "ping")):
         raise UpstreamBroken("the upstream sent a stream that is not of messages")
     return kind
 

@@ -30,7 +30,7 @@ from headgate.core.faults import UpstreamBroken, UpstreamFault
 from headgate.dialects.errors import fault_in_band
 from headgate.dialects.openai_chat_reader import text_of
 from headgate.dialects.openai_responses import NAME, unsealed
-from headgate.dialects.sse import SseReader, WholeReader, decode, frame
+from headgate.dialects.sse import SseReader, WholeReader, decode, frame, peek
 
 FINAL = "final"
 """The name of the Extra that holds the frame which ends a watched stream; the Writer sends it at the Receipt."""
@@ -180,10 +180,7 @@ class Watcher(SseReader):
             raise fault
 
     def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
-        try:
-            head = _head(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise UpstreamBroken("the upstream sent something that is not an event") from None
+        head = peek(_head, data)
         kind = head.type or name
         _check(kind, head.error, decode(data) if kind == "error" or head.error else {})
         if kind in _ENDS:

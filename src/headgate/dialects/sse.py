@@ -6,8 +6,9 @@ Time is linear in the bytes, and a line or an event longer than `limit` bytes is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,7 +18,12 @@ from headgate.core.faults import UpstreamBroken
 LINE_LIMIT = 16 * 1024 * 1024
 BODY_LIMIT = 64 * 1024 * 1024
 
+T = TypeVar("T")
+
 _BOM = b"\xef\xbb\xbf"
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -149,13 +155,25 @@ class WholeReader:
 
 def decode(data: bytes) -> dict[str, Any]:
     """A JSON object of an upstream; raises UpstreamBroken for anything else."""
-    try:
-        value = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamBroken("the upstream sent something that is not JSON") from None
+    value = peek(_decode, data)
     if not isinstance(value, dict):
         raise UpstreamBroken("the upstream sent JSON that is not an object")
     return value
+
+
+def peek(decoder: Callable[[bytes], T], data: bytes) -> T:
+    """What a decoder makes of an upstream's JSON; raises UpstreamBroken for what is none.
+
+    Half a surrogate pair is a replacement character: servers that cut texts by UTF-16 units send such, and no model is
+    to kill its stream by an emoji.
+    """
+    try:
+        return decoder(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return decoder(_ESCAPES.sub(lambda found: b"\\ufffd" if found[1] else found[0], data))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise UpstreamBroken("the upstream sent something that is not JSON") from None
 
 
 def frame(data: bytes, name: bytes = b"") -> bytes:

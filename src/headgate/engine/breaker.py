@@ -1,11 +1,13 @@
 """The breaker: a target that keeps failing is passed over until a trial call succeeds. No paid probes.
 
-It counts only faults that are the target's own: a caller's mistake says nothing about the upstream's health.
+It counts calls, each once whatever its retries, and only faults that are the target's own: an upstream that finds fault
+with a caller's request is well. A target with a good record is not condemned for a few odd requests in a row.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from headgate.core.faults import (
@@ -14,6 +16,7 @@ from headgate.core.faults import (
     UpstreamBroken,
     UpstreamBusy,
     UpstreamDown,
+    UpstreamFault,
     UpstreamQuota,
     UpstreamTimeout,
 )
@@ -21,8 +24,13 @@ from headgate.core.faults import (
 BLAMED = (UpstreamAuth, UpstreamBroken, UpstreamBusy, UpstreamDown, UpstreamQuota, UpstreamTimeout)
 
 
+RECORD = 20
+"""How many calls a target is judged by."""
+
+
 class Breaker:
-    """Closed while calls succeed; open for `cooldown` seconds after `failures` in a row; then one trial at a time.
+    """Closed while calls succeed; open for `cooldown` seconds once `failures` calls in a row failed and with them at
+    least half of the last RECORD; then one trial at a time.
 
     The cooldown doubles with each failed trial, up to `longest` seconds.
     """
@@ -39,6 +47,7 @@ class Breaker:
         self._longest = longest
         self._clock = clock
         self._failures = 0
+        self._record: deque[bool] = deque(maxlen=RECORD)
         self._wait = cooldown
         self._open_until: float | None = None
         self._trial = False
@@ -65,20 +74,24 @@ class Breaker:
     def succeeded(self) -> None:
         """A call was answered: close."""
         self._failures = 0
+        self._record.append(True)
         self._wait = self._cooldown
         self._open_until = None
         self._trial = False
 
     def failed(self, fault: Fault) -> None:
         """A call ended with a fault: count it if it is the target's own."""
+        if isinstance(fault, UpstreamFault) and not isinstance(fault, BLAMED):
+            self.succeeded()  # an upstream that finds fault with a request is well
         if not isinstance(fault, BLAMED):
-            self.succeeded() if self._trial else None
+            self._trial = False
             return
         self.last_fault = fault
         self._failures += 1
+        self._record.append(False)
         if self._trial:
             self._wait = min(self._longest, self._wait * 2)
-        if self._trial or self._failures >= self._most:
+        if self._trial or (self._failures >= self._most and 2 * self._record.count(False) >= len(self._record)):
             self._open_until = self._clock() + max(self._wait, min(self._longest, fault.retry_after or 0.0))
         self._trial = False
 

@@ -15,7 +15,7 @@ from headgate.core.call import Call, Prompt
 from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Open, Receipt, Reply, Usage
-from headgate.core.faults import Fault, Unsupported
+from headgate.core.faults import Fault, Unsupported, UpstreamMissing
 from headgate.core.principal import Principal
 from headgate.core.seams import Counter, Embedder, Events, Provider
 from headgate.engine.admission import Admission, entry_of
@@ -91,11 +91,11 @@ class Gate:
         with hold:
             route = hold.route.able(Counter)
             call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
+            counted: int | None = None
             if route.targets:
-                tokens = await first_to_speak(route, call, hold.system, hold.spoken, _count)
-            else:
-                tokens = tokens_of(call.aimed(call.model, hold.system, route.clocks).prompt)
-                hold.entry.estimated = True
+                counted = await first_to_speak(route, call, hold.system, hold.spoken, _count)
+            tokens = tokens_of(call.aimed(call.model, hold.system, route.clocks).prompt) if counted is None else counted
+            hold.entry.estimated = counted is None
             hold.entry.cost = 0
         await self._written(hold)
         return hold.opening(), tokens, hold.entry
@@ -111,8 +111,14 @@ class Gate:
         await self.admission.refuse(entry_of(who, call), fault)
 
 
-async def _count(provider: Provider, call: Call) -> int:
-    return await cast("Counter", provider).count(call)
+async def _count(provider: Provider, call: Call) -> int | None:
+    """The provider's count; None where the server, though of the provider's kind, cannot count."""
+    try:
+        return await cast("Counter", provider).count(call)
+    except UpstreamMissing as missing:
+        if call.model in missing.message:  # it is the model that it does not know
+            raise
+        return None
 
 
 def _nothing(_: dict[str, Any]) -> Prompt:

@@ -141,10 +141,11 @@ async def first_to_speak(
                 return await ask(target.provider, aimed)
             except Fault as fault:
                 last = fault
-                target.breaker.failed(fault)
+                pause = _pause(fault, attempt, target, call)
+                if pause is None:
+                    target.breaker.failed(fault)
                 if fault.then is Then.STOP:
                     raise
-                pause = _pause(fault, attempt, target, call)
                 if pause is None:
                     break
             attempt += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
@@ -35,6 +35,13 @@ class Options(BaseModel):
     api_key: str = Field("", repr=False)
     base_url: str = ""
     headers: dict[str, str] = Field({}, repr=False)
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: str) -> str:
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ValueError("has characters that cannot travel in a header")
+        return key
 
     @classmethod
     def found(cls, environ: Mapping[str, str]) -> dict[str, str]:
@@ -67,6 +74,10 @@ class HttpProvider:
         """What a status other than 2xx means."""
         return fault_of(answered)
 
+    def refused(self, call: Call, answered: Answered) -> Fault:  # noqa: ARG002 - for those to whom the call matters
+        """What a status other than 2xx means as the answer to a call."""
+        return self.fault(answered)
+
     async def events(self, call: Call) -> Events:
         """Ask, and say what comes back."""
         reader, ask = self.reader(call), self.ask(call)
@@ -80,14 +91,17 @@ class HttpProvider:
                     for event in meant(reader.feed, chunk):
                         yield event
         except Answered as answered:
-            raise self.fault(answered) from None
+            raise self.refused(call, answered) from None
         for event in meant(reader.close):
             yield event
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """Ask for a whole answer, and say all that it says."""
         reader = self.reader(call)
-        reader.feed(await self.fetch(self.ask(call), call.clocks, call.deadline))
+        try:
+            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
+        except Answered as answered:
+            raise self.refused(call, answered) from None
         return list(meant(reader.close))
 
     async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:

@@ -2,6 +2,7 @@
 
 A caller who speaks the same dialect is forwarded: its bytes, with the model's name replaced. Callers of the Responses
 API and of the older completions are forwarded too where the server has them, else they are served by chat completions.
+A server that turns out not to have the older completions for a model is asked for a chat again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import msgspec
 
 from headgate.core.call import Call
 from headgate.core.embedding import EmbedCall, Embedded, joined
-from headgate.core.seams import Ask, Provider, Reader, Wire
+from headgate.core.faults import Fault, Then, UpstreamMissing
+from headgate.core.seams import Answered, Ask, Provider, Reader, Wire
 from headgate.dialects import (
     openai_chat,
     openai_completions,
@@ -29,6 +31,7 @@ from headgate.dialects.openai_responses import NAME as RESPONSES
 from headgate.dialects.sse import decode
 from headgate.providers import _http
 
+_MOST_REMEMBERED = 1000
 _COMPLETES = re.compile(r"(ft:)?(gpt-3\.5-turbo-instruct|babbage|davinci)")
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +56,12 @@ class Options(_http.Options):
     completions: bool | None = None
 
 
+class OnlyChats(UpstreamMissing):
+    """The upstream has no older completions for this model: the same call may be asked as a chat."""
+
+    then = Then.AGAIN
+
+
 class OpenAI(_http.HttpProvider):
     """Chat completions at any server of the dialect."""
 
@@ -65,6 +74,7 @@ class OpenAI(_http.HttpProvider):
         self._max_tokens = options.max_tokens_field or ("max_completion_tokens" if own else "max_tokens")
         self._stream_usage = options.stream_usage
         self._own = own
+        self._chats: set[str] = set()
         self._responses = own if options.responses is None else options.responses
         account = {"openai-organization": options.organization, "openai-project": options.project}
         self._headers = (*_http.bearer(options.api_key), *((name, value) for name, value in account.items() if value))
@@ -91,9 +101,22 @@ class OpenAI(_http.HttpProvider):
             return Watcher() if call.stream else WholeWatcher()
         return StreamReader() if call.stream else AnswerReader()
 
+    def refused(self, call: Call, answered: Answered) -> Fault:
+        """What a refusal means; one of the older completions is remembered, so that the next try is a chat."""
+        fault = self.fault(answered)
+        unknown = self.options.completions is None and len(self._chats) < _MOST_REMEMBERED
+        if unknown and isinstance(fault, UpstreamMissing) and self._completes(call):
+            self._chats.add(call.model)
+            return OnlyChats(fault.message)
+        return fault
+
     def _completes(self, call: Call) -> bool:
         """Whether the older completions are asked. They have no place for the operator's system prompt: chats do."""
-        if call.dialect != openai_completions.NAME or (call.system is not None and call.system.text):
+        if (
+            call.dialect != openai_completions.NAME
+            or call.model in self._chats
+            or (call.system is not None and call.system.text)
+        ):
             return False
         known = self.options.completions
         return bool(_COMPLETES.match(call.model)) if known is None and self._own else known is not False

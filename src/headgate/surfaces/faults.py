@@ -56,6 +56,7 @@ TABLE: dict[type[Fault], Row] = {
     faults.Unavailable: Row(503, "overloaded_error", "overloaded", "overloaded_error"),
     faults.InternalError: Row(500, "api_error", "internal_error", "api_error"),
 }
+_RATE_LIMITED = Row(429, "rate_limit_error", "upstream_busy", "rate_limit_error")
 
 
 def surface_of(scope: Mapping[str, Any]) -> Surface:
@@ -66,8 +67,13 @@ def surface_of(scope: Mapping[str, Any]) -> Surface:
     return "openai" if path.startswith("/v1/") else "simple"
 
 
-def row_of(fault: Fault) -> Row:
-    """The row of a fault or of its nearest ancestor; a fault nobody thought of is a bug of ours."""
+def row_of(fault: Fault, surface: Surface = "simple") -> Row:
+    """The row of a fault or of its nearest ancestor; a fault nobody thought of is a bug of ours.
+
+    An upstream's own rate limit is one to the SDKs too: clients pace themselves by that word, not by "overloaded".
+    """
+    if surface != "simple" and isinstance(fault, faults.UpstreamBusy) and fault.status == 429:
+        return _RATE_LIMITED
     for kind in type(fault).__mro__:
         if kind in TABLE:
             return TABLE[kind]
@@ -78,12 +84,12 @@ def status_of(fault: Fault, surface: Surface) -> int:
     """The HTTP status. The simple surface says 422 for a wrong field, as FastAPI does."""
     if surface == "simple" and isinstance(fault, faults.InvalidField):
         return 422
-    return row_of(fault).status
+    return row_of(fault, surface).status
 
 
 def body_of(fault: Fault, surface: Surface, request_id: str) -> bytes:
     """The error body in the words of the surface."""
-    row = row_of(fault)
+    row = row_of(fault, surface)
     if surface == "openai":
         return _encode(
             {

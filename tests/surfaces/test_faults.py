@@ -1,0 +1,31 @@
+"""The table of faults and HTTP."""
+
+import json
+
+import pytest
+
+from headgate.core.faults import UpstreamBusy
+from headgate.surfaces.faults import body_of, headers_of, status_of
+
+
+def busy(status, retry_after=None):
+    fault = UpstreamBusy("the upstream is busy", retry_after=retry_after)
+    fault.status = status
+    return fault
+
+
+@pytest.mark.parametrize(("surface", "told"), [("simple", 503), ("openai", 429), ("anthropic", 429)])
+def test_an_upstreams_rate_limit_is_one_to_the_sdks(surface, told):
+    assert status_of(busy(429), surface) == told
+    error = json.loads(body_of(busy(429), surface, "req_1"))["error"]
+    assert surface == "simple" or error["type"] == "rate_limit_error"
+    assert (b"retry-after", b"7") in headers_of(busy(429, 6.2))
+    assert (b"retry-after", b"1") in headers_of(busy(429))
+
+
+@pytest.mark.parametrize("surface", ["simple", "openai", "anthropic"])
+@pytest.mark.parametrize("status", [503, 529, None])
+def test_an_overloaded_upstream_is_no_rate_limit(surface, status):
+    assert status_of(busy(status), surface) == 503
+    error = json.loads(body_of(busy(status), surface, "req_1"))["error"]
+    assert surface == "simple" or error["type"] == "overloaded_error"
