@@ -111,12 +111,15 @@ def _refuse(prompt: Prompt) -> None:
         "presence_penalty": prompt.presence_penalty,
         "frequency_penalty": prompt.frequency_penalty,
         "seed": prompt.seed is not None,
-        "temperature above 1": (prompt.temperature or 0) > 1,
-        "a JSON answer without a schema": prompt.format is not None and prompt.format.kind == "json",
     }
     for name, is_wanted in wanted.items():
         if is_wanted:
-            raise Unsupported(f"Anthropic's models do not support {name}", field=name.partition(" ")[0])
+            raise Unsupported(f"Anthropic's models do not support {name}", field=name)
+    if (prompt.temperature or 0) > 1:
+        raise Unsupported("Anthropic's models do not support a temperature above 1", field="temperature")
+    if prompt.format is not None and prompt.format.kind == "json":
+        message = "Anthropic's models do not support a JSON answer without a schema"
+        raise Unsupported(message, field="response_format")
 
 
 def _messages(prompt: Prompt, native: bool) -> list[dict[str, Any]]:
