@@ -36,7 +36,9 @@ def full():
 async def service(upstreams, full, tmp_path_factory):
     clocks = 'timeout = { connect = "400 ms", first_event = "600 ms", idle = "600 ms", total = "1500 ms" }\n'
     impatient = "".join(
-        f'[models.{kind}{n}]\ntargets = ["{kind}/{kind}{n}"]\n{clocks}' for kind in (*KINDS, "full") for n in range(NAMED)
+        f'[models.{kind}{n}]\ntargets = ["{kind}/{kind}{n}"]\n{clocks}'
+        for kind in (*KINDS, "full")
+        for n in range(NAMED)
     )
     config = f"""
 [server]
@@ -77,7 +79,9 @@ def cut(kind: str) -> bytes:
 BREAKS = {
     "error": lambda kind: begun(kind, chunk(in_band(kind)), LAST_CHUNK),
     "error, then the rest": lambda kind: begun(kind, chunk(in_band(kind)), *map(chunk, frames(kind, "!")), LAST_CHUNK),
-    "error in one read": lambda kind: begun(kind, chunk(b"".join(frames(kind, "!", end=False)[-1:]) + in_band(kind)), LAST_CHUNK),
+    "error in one read": lambda kind: begun(
+        kind, chunk(b"".join(frames(kind, "!", end=False)[-1:]) + in_band(kind)), LAST_CHUNK
+    ),
     "end without a reason": lambda kind: begun(kind, LAST_CHUNK),
     "mark without a reason": lambda kind: begun(kind, chunk(b"data: [DONE]\n\n"), LAST_CHUNK),
     "closed": lambda kind: begun(kind, Upset.CLOSE),

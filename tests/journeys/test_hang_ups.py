@@ -144,7 +144,9 @@ async def test_what_those_who_leave_had_taken_is_free_again(service, upstreams):
     for number in range(4):
         async with connected(service.port) as one, connected(service.port) as two:
             for line, each in ((one, "a"), (two, "b")):
-                await line.send(asked("openai", f"openai/{hanging}", f"slot-{number}{each}", stream=True, key="key-of-bob"))
+                await line.send(
+                    asked("openai", f"openai/{hanging}", f"slot-{number}{each}", stream=True, key="key-of-bob")
+                )
             await upstreams.asked(hanging, 2 * number + 2)
             refused = await service.post("/v1/chat/completions", ask("openai", f"openai/{good}"), key="key-of-bob")
             assert refused.status == 429

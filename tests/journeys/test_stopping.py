@@ -56,7 +56,9 @@ async def test_running_answers_end_and_nobody_new_is_let_in(upstreams, tmp_path)
         answer = await resting.answer()
         assert (answer.status, answer.headers["connection"]) == (503, "close")
         assert "draining" in answer.json["failing"]
-        await asking.send(asked("openai", f"openai/{upstreams.model(said('openai', streamed=False))}", "late", stream=False))
+        await asking.send(
+            asked("openai", f"openai/{upstreams.model(said('openai', streamed=False))}", "late", stream=False)
+        )
         answer = await asking.answer()
         check_error("openai", answer, 503)
         assert answer.headers["retry-after"]
@@ -71,7 +73,10 @@ async def test_running_answers_end_and_nobody_new_is_let_in(upstreams, tmp_path)
 
 @pytest.mark.anyio
 async def test_an_answer_that_outlasts_the_drain_is_cut_and_written_down(upstreams, tmp_path):
-    async with serving(tmp_path, CONFIG.format(drain="500 ms") + upstreams.config) as service, AsyncExitStack() as stack:
+    async with (
+        serving(tmp_path, CONFIG.format(drain="500 ms") + upstreams.config) as service,
+        AsyncExitStack() as stack,
+    ):
         streaming, waiting, half = [await stack.enter_async_context(connected(service.port)) for _ in range(3)]
         endless = upstreams.model([stream_head(), chunk(frames("openai", "Hello")[0]), Upset.HANG])
         silent = upstreams.model([Upset.HANG])
