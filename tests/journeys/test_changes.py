@@ -13,14 +13,24 @@ from journeys._upstreams import KINDS, said
 KEY = "key-of-ann"
 
 
-@pytest.fixture
-async def service(upstreams, tmp_path):
-    (tmp_path / "system.md").write_text("You are brief.\n")
-    async with serving(tmp_path, config(upstreams)) as service:
+@pytest.fixture(scope="module")
+async def running(upstreams, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("changes")
+    (folder / "system.md").write_text("You are brief.\n")
+    async with serving(folder, config(upstreams)) as service:
         yield service
 
 
-def config(upstreams, *, limit="100/minute", target="echo/echo", policy="append", more="") -> str:
+@pytest.fixture
+async def service(running, upstreams):
+    """The service as it was, before each test."""
+    (running.folder / "system.md").write_text("You are brief.\n")
+    save(running, config(upstreams))
+    assert (await running.post("/admin/reload", {}, key=ADMIN)).status == 200
+    return running
+
+
+def config(upstreams, *, limit="1000/minute", target="echo/echo", policy="append", more="") -> str:
     return f"""
 [access]
 api_keys = "{KEY}:ann:open, key-of-bob:bob:strict, key-of-cat:cat:free-hand"
@@ -69,9 +79,10 @@ async def limit_of(service) -> float:
 
 @pytest.mark.anyio
 async def test_limits_and_models_change_on_save(service, upstreams):
-    assert await limit_of(service) == 100
-    assert (await service.post("/chat", ask("simple", "newcomer"), key=KEY)).status == 404
-    assert (await service.post("/chat", ask("simple", "parrot"), key=KEY)).json["model"] == "echo"
+    fresh = (await service.post("/admin/keys", {"user": "newcomer", "tier": "open"}, key=ADMIN)).json["key"]
+    assert await limit_of(service) == 1000
+    assert (await service.post("/chat", ask("simple", "newcomer"), key=fresh)).status == 404
+    assert (await service.post("/chat", ask("simple", "parrot"), key=fresh)).json["model"] == "echo"
     save(
         service,
         config(upstreams, limit="3/minute", target="echo/other", more='[models.newcomer]\ntargets = ["echo/new"]\n'),
@@ -81,9 +92,9 @@ async def test_limits_and_models_change_on_save(service, upstreams):
         return await limit_of(service) == 3
 
     await until(changed)
-    assert (await service.post("/chat", ask("simple", "newcomer"), key=KEY)).status == 200
-    assert (await service.post("/chat", ask("simple", "parrot"), key=KEY)).json["model"] == "other"
-    assert (await service.post("/chat", ask("simple", "parrot"), key=KEY)).status == 429  # the calls before count
+    assert (await service.post("/chat", ask("simple", "newcomer"), key=fresh)).status == 200
+    assert (await service.post("/chat", ask("simple", "parrot"), key=fresh)).json["model"] == "other"
+    assert (await service.post("/chat", ask("simple", "parrot"), key=fresh)).status == 429  # the calls before count
 
 
 @pytest.mark.anyio
@@ -116,25 +127,34 @@ async def test_keys_change_on_save(service, upstreams):
         '[providers.mine]\nkind = "openai"\nsurprise = 1\n',
     ],
 )
-async def test_a_faulty_file_leaves_the_old_configuration_in_force(service, upstreams, bad):
-    before = service.log.count("configuration")
-    running = (await service.post("/chat", ask("simple", "parrot"), key=KEY)).status
+async def test_a_faulty_file_leaves_the_old_configuration_in_force(service, bad):
     save(service, bad)
+    told = await service.post("/admin/reload", {}, key=ADMIN)
+    check_error("simple", told, 422)
+    assert told.json["details"]
+    assert (await service.post("/chat", ask("simple", "parrot"), key=KEY)).status == 200
+    assert await limit_of(service) == 1000
 
-    async def noticed():
-        return service.log.count("configuration") > before
 
-    await until(noticed)
-    assert "stays" in service.log
-    assert (await service.post("/chat", ask("simple", "parrot"), key=KEY)).status == running == 200
-    check_error("simple", await service.post("/admin/reload", {}, key=ADMIN), 422)
-    assert await limit_of(service) == 100
-    save(service, config(upstreams, limit="7/minute"))
+@pytest.mark.anyio
+async def test_a_faulty_file_is_noticed_and_mending_it_too(service, upstreams):
+    for number, bad in enumerate(
+        ("this is not TOML", '[providers.mine]\nkind = "openai"\nbase_url = "ftp://nowhere"\n')
+    ):
+        before = service.log.count("stays")
+        save(service, bad)
 
-    async def mended():
-        return await limit_of(service) == 7
+        async def noticed(before=before):
+            return service.log.count("stays") > before
 
-    await until(mended)
+        await until(noticed)
+        assert (await service.get("/me", key=KEY)).status == 200
+        save(service, config(upstreams, limit=f"{700 + number}/minute"))
+
+        async def mended(number=number):
+            return await limit_of(service) == 700 + number
+
+        await until(mended)
 
 
 @pytest.mark.anyio

@@ -150,7 +150,7 @@ async def test_an_upstream_that_fails_is_an_honest_error(service, upstreams, kin
 
     turn = KINDS.index(kind)  # over the three kinds each case meets each surface
     cases = [(name, SURFACES[(turn + at) % 3], case) for at, (name, case) in enumerate(BEFORE.items())]
-    done = await asyncio.gather(*(some(cases[at::8]) for at in range(8)))
+    done = await asyncio.gather(*(some(cases[at::24]) for at in range(24)))
     rows = {row["request_id"]: row for row in await service.entries()}
     for request_id, calls in (each for some in done for each in some):
         row = rows[request_id]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from journeys._asking import PATHS, SURFACES, ask, check_words
+from journeys._asking import PATHS, ask, check_words
 from journeys._caller import Cut, connected, request
 from journeys._service import ADMIN, serving
 from journeys._upstreams import KINDS, said
@@ -104,6 +104,36 @@ scalars = st.one_of(
         ["", "text", "image", "user", "tool", "auto", "parrot", "echo/x", "a\r\nb: c", "\ud800", "\x00", "x" * 5000]
     ),
 )
+RICH = {
+    **{PATHS[surface]: (surface, body) for surface, body in RICH.items()},
+    "/complete": ("simple", {"prompt": "hi", "temperature": 1, "max_tokens": 5}),
+    "/v1/completions": (
+        "openai",
+        {"prompt": ["hi"], "stop": ["x"], "logprobs": 1, "echo": True, "suffix": "x", "n": 1},
+    ),
+    "/v1/embeddings": ("openai", {"input": ["hi", "there"], "dimensions": 3, "encoding_format": "base64", "user": "x"}),
+    "/v1/messages/count_tokens": ("anthropic", RICH["anthropic"]),
+    "/v1/responses": (
+        "openai",
+        {
+            "input": [
+                {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ho"}]},
+                {"type": "function_call", "call_id": "c", "name": "clock", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "noon"},
+                {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "x"}]},
+                {"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]},
+            ],
+            "instructions": "x",
+            "tools": [{"type": "function", "name": "clock", "parameters": {"type": "object"}}],
+            "tool_choice": {"type": "function", "name": "clock"},
+            "text": {"format": {"type": "json_schema", "name": "x", "schema": {}}},
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "max_output_tokens": 5,
+            "metadata": {"a": "b"},
+        },
+    ),
+}
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -119,34 +149,34 @@ def places(value, path=()):
 
 
 @st.composite
-def bodies(draw, surface):
+def bodies(draw, path):
     """A rich request with a few of its values replaced, taken away or added to."""
     body = json.loads(
-        json.dumps({**RICH[surface], "model": draw(st.sampled_from(MODELS)), "stream": draw(st.booleans())})
+        json.dumps({**RICH[path][1], "model": draw(st.sampled_from(MODELS)), "stream": draw(st.booleans())})
     )
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from([place for place in places(body) if place]))
+        place = draw(st.sampled_from([place for place in places(body) if place]))
         at = body
-        for key in path[:-1]:
+        for key in place[:-1]:
             at = at[key]
         if draw(st.booleans()):
-            at[path[-1]] = draw(values)
+            at[place[-1]] = draw(values)
         elif isinstance(at, dict):
-            at[draw(st.text(max_size=5))] = at.pop(path[-1])
+            at[draw(st.text(max_size=5))] = at.pop(place[-1])
     return json.dumps(body).encode()
 
 
 MODELS = ["parrot", "briefed", *(f"{kind}/fuzz-{kind}" for kind in KINDS)]
 
 
-async def check(service, surface: str, body: bytes) -> None:
-    answer = await service.post(PATHS[surface], body)
+async def check(service, path: str, body: bytes) -> None:
+    answer = await service.post(path, body)
     assert answer.complete
     assert answer.headers["x-request-id"]
     if answer.status != 200:
         # What an upstream that answers without a stream is asked to stream is its own fault.
         assert answer.status in {400, 403, 404, 422, 502}, answer
-        check_words(surface, answer.json)
+        check_words(RICH[path][0], answer.json)
         assert b"something went wrong" not in answer.body
 
 
@@ -156,19 +186,19 @@ def several(of):
 
 @pytest.mark.anyio
 @FUZZ
-@given(st.sampled_from(SURFACES).flatmap(lambda surface: st.tuples(st.just(surface), several(bodies(surface)))))
+@given(st.sampled_from(sorted(RICH)).flatmap(lambda path: st.tuples(st.just(path), several(bodies(path)))))
 async def test_bodies_that_are_nearly_right(service, case):
-    surface, nearly = case
-    await asyncio.gather(*(check(service, surface, body) for body in nearly))
+    path, nearly = case
+    await asyncio.gather(*(check(service, path, body) for body in nearly))
 
 
 @pytest.mark.anyio
 @FUZZ
-@given(st.sampled_from(SURFACES), several(st.binary(max_size=60)))
-async def test_bytes_of_any_kind(service, surface, some):
-    good = json.dumps(RICH[surface]).encode()
+@given(st.sampled_from(sorted(RICH)), several(st.binary(max_size=60)))
+async def test_bytes_of_any_kind(service, path, some):
+    good = json.dumps(RICH[path][1]).encode()
     mixed = [good[: len(each) * 7] + each + good[len(each) * 9 :] for each in some]
-    await asyncio.gather(*(check(service, surface, body) for body in (*some, *mixed)))
+    await asyncio.gather(*(check(service, path, body) for body in (*some, *mixed)))
 
 
 async def send(service, raw: bytes) -> None:

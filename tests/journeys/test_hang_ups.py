@@ -37,7 +37,7 @@ def asked(surface: str, model: str, request_id: str, *, stream: bool, key: str =
 
 async def row_of(service, request_id: str) -> dict:
     async with asyncio.timeout(5):
-        while not (rows := await service.entries(request_id=request_id)):  # noqa: ASYNC110 - it cannot tell us
+        while not (rows := await service.entries(request_id=request_id)):  # noqa: ASYNC110 - tests may look and wait
             await asyncio.sleep(0.05)
     [row] = rows
     return row
@@ -150,7 +150,8 @@ async def test_what_those_who_leave_had_taken_is_free_again(service, upstreams):
             await upstreams.asked(hanging, 2 * number + 2)
             refused = await service.post("/v1/chat/completions", ask("openai", f"openai/{good}"), key="key-of-bob")
             assert refused.status == 429
-    await row_of(service, "slot-3b")
+        for each in "ab":
+            await row_of(service, f"slot-{number}{each}")
     check_good("openai", await service.post("/v1/chat/completions", ask("openai", f"openai/{good}"), key="key-of-bob"))
     for number in range(3):
         async with connected(service.port) as line:
