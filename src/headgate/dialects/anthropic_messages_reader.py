@@ -37,9 +37,9 @@ REASONS: dict[str, Reason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool",
     "refusal": "filter",
-    "content_filter": "filter",  # of servers that imitate Anthropic's
     "pause_turn": "pause",
 }
+_OTHER_REASONS: dict[str, Reason] = {"content_filter": "filter"}  # of servers that imitate Anthropic's
 MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
@@ -323,7 +323,9 @@ def begin_of(message: dict[str, Any]) -> Begin:
 def done_of(said: dict[str, Any]) -> Done:
     """The end of an answer, from the object that holds `stop_reason`."""
     raw = _text(said, "stop_reason")
-    return Done(REASONS.get(raw, "other"), raw=raw, stop_sequence=_text(said, "stop_sequence"))
+    return Done(
+        REASONS.get(raw) or _OTHER_REASONS.get(raw, "other"), raw=raw, stop_sequence=_text(said, "stop_sequence")
+    )
 
 
 def usage_of(raw: dict[str, Any]) -> Usage | None:
