@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from clients._models import MODELS, TOKENS, Refuses, Says
+from clients._models import MODELS, TOKENS, VECTOR, Refuses, Says
 from headgate.testing import LAST_CHUNK, SeenRequest, Step, Upset, chunk, stream_head, whole
 from journeys._upstreams import data
 
@@ -21,6 +21,8 @@ def played(name: str) -> list[Step]:
         if "count" in request.path:
             tokens = len(request.body) // 4
             return [whole(json.dumps({"input_tokens": tokens, "totalTokens": tokens}).encode())]
+        if "embed" in request.path.lower():
+            return [whole(json.dumps(_vectors(request)).encode())]
         turns = MODELS[name]
         said = turns[min(len(turns) - 1, any(mark in request.body for mark in _RESULTS))]
         dialect = next(dialect for path, dialect in _DIALECTS.items() if path in request.path)
@@ -32,6 +34,15 @@ def played(name: str) -> list[Step]:
         return [whole(json.dumps(dialect.whole(said)).encode())]
 
     return [answer]
+
+
+def _vectors(request: SeenRequest) -> dict[str, Any]:
+    asked = json.loads(request.body)
+    if "requests" in asked:
+        return {"embeddings": [{"values": VECTOR} for _ in asked["requests"]]}
+    inputs = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+    found = [{"object": "embedding", "index": at, "embedding": VECTOR} for at in range(len(inputs))]
+    return {"object": "list", "data": found, "model": "e", "usage": {"prompt_tokens": 4, "total_tokens": 4}}
 
 
 def _pieces(text: str, size: int = 9) -> list[str]:

@@ -32,6 +32,7 @@ WEATHER = "get_weather"
 PARIS = {"city": "Paris"}
 NESTED = {"city": "Paris", "opts": {"unit": "C", "days": [1, 2]}}
 ROME = {"city": "Rome"}
+VECTOR = [1.0, 2.0, 3.0]
 PERSON = '{"name":"Ada","age":36,"tags":["x","ü"]}'
 
 # What a model says at first, and what once it is given the results of its tools.
@@ -54,6 +55,7 @@ MODELS: dict[str, tuple[Says | Refuses, ...]] = {
     "resets": (Says("This breaks off", breaks="reset"),),
     "stops": (Says("This breaks off", breaks="silence"),),
     "fails": (Says("This breaks off", breaks="error"),),
+    "vectors": (Says("I only make vectors."),),
 }
 
 RED = "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAEElEQVR42mP4z8AARwzEcQCukw/xOF6MEQAAAABJRU5ErkJggg=="

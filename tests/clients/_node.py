@@ -37,7 +37,7 @@ async def running(script: str, *arguments: str) -> AsyncIterator[str]:
         await process.communicate()
 
 
-async def tested(script: str, **environ: str) -> None:
+async def check(script: str, **environ: str) -> None:
     """Run a file of `node:test` tests; what it prints is told where one fails."""
     env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), **environ}
     process = await asyncio.create_subprocess_exec(

@@ -3,9 +3,8 @@
 import pytest
 
 from clients._dialects import played
-from clients._models import MODELS
 from journeys._service import serving
-from journeys._upstreams import Upstreams
+from journeys._upstreams import Upstreams, model_of
 
 pytest.register_assert_rewrite("clients._openai_talks", "clients._anthropic_talks")
 
@@ -18,6 +17,13 @@ api_keys = "{KEY}:ann:open,{PACED}:bob:paced"
 [tiers.paced]
 requests = "1/second"
 """
+
+
+class Models(Upstreams):
+    """The models of `_models`. `NAME~ANYTHING` is another one that says the same, with a health of its own."""
+
+    def _dispatch(self, request):
+        return played(model_of(request).partition("~")[0])
 
 
 class Gateway:
@@ -45,9 +51,7 @@ def more_config():
 @pytest.fixture(scope="module")
 async def gateway(anyio_backend, tmp_path_factory, more_config):
     """Headgate, and the models of `_models` behind `openai/NAME`, `anthropic/NAME` and `gemini/NAME`."""
-    upstreams = Upstreams()
-    async with upstreams.server:
-        for name in MODELS:
-            upstreams.model(played(name), name=name)
-        async with serving(tmp_path_factory.mktemp("clients"), CONFIG + upstreams.config + more_config) as service:
-            yield Gateway(service.port, upstreams)
+    upstreams = Models()
+    folder = tmp_path_factory.mktemp("clients")
+    async with upstreams.server, serving(folder, CONFIG + upstreams.config + more_config) as service:
+        yield Gateway(service.port, upstreams)
