@@ -1,22 +1,38 @@
-"""Writes docs/reference/configuration.md from the configuration tree: `python tools/reference.py`."""
+"""Writes docs/reference from the code: `python tools/reference.py`. A page a function, in `PAGES`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from headgate.cli.main import main
 from headgate.config.problems import declared
 from headgate.config.sections import BUILT_IN_TIERS, Section
 from headgate.config.tree import Config
 from headgate.config.values import Says
+from headgate.core import faults
+from headgate.core.entry import Entry
+from headgate.core.faults import Fault, Then
+from headgate.core.seams import Counter, Embedder
+from headgate.providers import _http, openai
+from headgate.providers.kinds import GROUP, Kind, kinds
+from headgate.surfaces.faults import TABLE, Surface, body_of, status_of
+from headgate.surfaces.said import REQUEST_ID, SAMPLES
+from headgate.telemetry.metrics import SECONDS, Metrics
+from headgate.testing import ScriptedWire
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+GENERATED = "This page is generated from the code."
 
-INTRO = """\
+CONFIGURATION = """\
 # Configuration
 
 Headgate reads one TOML file: `--config`, else the file that `HEADGATE_CONFIG` names, else `headgate.toml` in the
@@ -33,15 +49,16 @@ environment. `headgate check` tells every mistake with its line, and prints the 
   `"200/month"` (30 days). All of them hold. `"unlimited"` is no rule.
 - A **secret** is best written as a reference, `env:NAME` or `file:PATH`; it is never shown.
 
-This page is generated from the code.
+{GENERATED}
 """
 
 _NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
 
 
-def page() -> str:
-    """The whole reference, as Markdown."""
-    return "\n".join([INTRO, *(line for name, field in Config.model_fields.items() for line in _section(name, field))])
+def configuration() -> str:
+    """Every key of the configuration."""
+    intro = CONFIGURATION.replace("{GENERATED}", GENERATED)
+    return "\n".join([intro, *(line for name, field in Config.model_fields.items() for line in _section(name, field))])
 
 
 def _section(name: str, field: FieldInfo) -> Iterator[str]:
@@ -56,7 +73,7 @@ def _section(name: str, field: FieldInfo) -> Iterator[str]:
     if name == "tiers":
         yield from _built_in()
     if name == "providers":
-        yield "The other keys (`api_key`, `base_url`, …) are the provider's own: see its page.\n"
+        yield "The other keys (`api_key`, `base_url`, …) are the provider's own: see [providers](providers.md).\n"
 
 
 def _table(section: type[Section]) -> Iterator[str]:
@@ -120,6 +137,195 @@ def _built_in() -> Iterator[str]:
     yield "```\n"
 
 
+ERRORS = f"""\
+# Errors
+
+One taxonomy, told in the words of the surface that the caller used. {GENERATED}
+
+- The **simple** surface: `{{"error", "error_code", "details", "request_id"}}`.
+- **OpenAI**'s paths: `{{"error": {{"message", "type", "param", "code"}}}}`.
+- **Anthropic**'s paths: `{{"type": "error", "error": {{"type", "message"}}, "request_id"}}`.
+
+Every 429 and 503 carries `Retry-After` in whole seconds, every 401 `WWW-Authenticate`, every refusal by a limit the
+`RateLimit` headers. After the first byte of a stream the status is out: the same body then comes as the stream's last
+event (see [streaming and errors](../streaming-and-errors.md)).
+"""
+_SIDES: dict[type[Fault], str] = {
+    faults.CallerFault: "The caller can mend it",
+    faults.UpstreamFault: "The model's side",
+    faults.ServerFault: "Headgate's side",
+}
+_NEXT = {
+    Then.STOP: "the caller is told",
+    Then.AGAIN: "the target is asked again, then the next one",
+    Then.ELSEWHERE: "the next target is asked",
+}
+
+
+def errors() -> str:
+    """Every fault, with its status and its words on each surface."""
+    return "\n".join([ERRORS, *(line for side, title in _SIDES.items() for line in _faults(side, title)), *_bodies()])
+
+
+def _faults(side: type[Fault], title: str) -> Iterator[str]:
+    yield f"## {title}\n"
+    yield "| status | `error_code` | OpenAI `type`, `code` | Anthropic `type` | what happened | before the first byte |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for sample in SAMPLES:
+        if isinstance(sample, side):
+            row, kind = TABLE[type(sample)], type(sample)
+            simple = status_of(sample, "simple")
+            status = f"{row.status}" if simple == row.status else f"{simple}; {row.status} on OpenAI's and Anthropic's"
+            openai_words = f"`{row.openai}`, {f'`{row.code}`' if row.code else 'null'}"
+            meaning = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            yield f"| {status} | `{kind.code}` | {openai_words} | `{row.anthropic}` | {meaning} | {_NEXT[kind.then]} |"
+    yield ""
+
+
+def _bodies() -> Iterator[str]:
+    yield "## The bodies\n\nThe same fault on the three surfaces:\n"
+    fault = next(sample for sample in SAMPLES if isinstance(sample, faults.RateLimited))
+    for surface in get_args(Surface):
+        body = json.dumps(json.loads(body_of(fault, surface, REQUEST_ID)), indent=2)
+        yield f"```json\n{body}\n```\n"
+
+
+METRICS = f"""\
+# Metrics
+
+`GET /metrics` in Prometheus's text format; with `Accept: application/json` a summary of all calls and their cost.
+It needs the admin key unless `[telemetry] public_metrics` is set. {GENERATED}
+
+Numbers are those of one process since its start, except for the JSON summary, which comes from the ledger. They are
+counted from the ledger's entries after those are written, so they are up to a quarter of a second old.
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+"""
+LABELS = """
+- `surface`: the endpoint, such as `chat`, `openai.chat`, `anthropic.messages`.
+- `provider`, `model`: the target that answered; empty for a call that reached none.
+- `status`: `ok`, `refused` (never reached a model), `failed` (no answer), `partial` (cut after the first byte),
+  `cancelled` (the caller left).
+- `error`: an `error_code` of the [errors](errors.md); empty where there was none.
+- `kind`: `in` or `out`.
+- `target`: `provider/model`.
+
+"""
+
+
+def metrics() -> str:
+    """Every metric, with its labels."""
+    counted = Metrics()
+    counted.record(
+        [Entry(id="", at=0, request_id="", first_ms=1, tries=2, tokens_in=1, cost=cost) for cost in (1, None)]
+    )
+    counted.tripped.labels("").set(0)
+    rows = []
+    for family in counted.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in family.samples[0].labels if label != "le")
+        rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |\n")
+    buckets = f"The histograms' buckets end at {', '.join(f'{bound:g}' for bound in SECONDS)} seconds.\n"
+    return METRICS + "".join(rows) + LABELS + buckets
+
+
+CLI = f"""\
+# Command line
+
+In a clone, `headgate` is `.venv/bin/python -m headgate` once `python3 dev.py serve` or `python3 dev.py test` has made
+`.venv`. Exit codes: 0 done, 1 failed, 2 wrong usage. `HEADGATE_TRACEBACK=1` shows where an error was raised.
+{GENERATED}
+"""
+
+
+def cli() -> str:
+    """The help text of every command."""
+    return "\n".join([CLI, *_help(main, click.Context(main, info_name="headgate", **main.context_settings), "##")])
+
+
+def _help(command: click.Command, context: click.Context, level: str) -> Iterator[str]:
+    context.terminal_width = context.max_content_width = 110
+    yield f"{level} `{context.command_path}`\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            inside = click.Context(inner, context, info_name=name, **inner.context_settings)
+            yield from _help(inner, inside, "##" if level == "##" and context.parent is None else "###")
+
+
+PROVIDERS = f"""\
+# Providers
+
+The kinds that `[providers.NAME] kind` may name. A variable in the second column configures the provider without a
+file; the first one that is set wins. More kinds come from plug-ins: see [writing a provider](../writing-a-provider.md).
+{GENERATED}
+
+Every provider has `api_key`, `base_url` and `headers` (sent with every request).
+"""
+PRESETS = """
+## Presets
+
+Servers and vendors that speak OpenAI's chat dialect. They are asked for embeddings in OpenAI's way too; not all of them
+have any.
+"""
+
+
+def providers() -> str:
+    """Every kind of provider, with its variables and settings."""
+    plugged = {point.name for point in entry_points(group=GROUP)}
+    kinds_ = {name: kind for name, kind in sorted(kinds().items()) if name not in plugged}
+    presets = {name: kind for name, kind in kinds_.items() if kind.options.__bases__[0] is openai.Options}
+    own = {name: kind for name, kind in kinds_.items() if name not in presets}
+    lines = [
+        PROVIDERS,
+        "## With a file of their own\n",
+        _row("kind", "variables", "default model", "default `base_url`"),
+    ]
+    lines[-1] += " embeds | counts |\n| --- | --- | --- | --- | --- | --- |"
+    lines += [_row(*_told(kind)) + _able(kind) for kind in own.values()]
+    lines += [PRESETS, _row("kind", "variables", "default model", "default `base_url`") + "\n| --- | --- | --- | --- |"]
+    lines += [_row(*_told(kind)) for kind in presets.values()]
+    return "\n".join([*lines, "", *(line for kind in own.values() for line in _settings(kind))])
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _told(kind: Kind) -> tuple[str, ...]:
+    options = kind.options
+    variables = ", ".join(f"`{variable}`" for variable in options.env)
+    return f"`{kind.name}`", variables, _code(options.default_model), _code(options.model_fields["base_url"].default)
+
+
+def _able(kind: Kind) -> str:
+    """Whether it can turn texts into vectors, and count tokens."""
+    provider = kind.connect(kind.options(), ScriptedWire())
+    return "".join(f" {'yes' if isinstance(provider, ability) else ''} |" for ability in (Embedder, Counter))
+
+
+def _settings(kind: Kind) -> Iterator[str]:
+    name, options = kind.name, kind.options
+    fields = {key: field for key, field in options.model_fields.items() if key not in _http.Options.model_fields}
+    if fields:
+        yield f"## `{name}`\n\n{inspect.cleandoc(options.__doc__ or '')}\n\n| key | default |\n| --- | --- |"
+        yield from (f"| `{key}` | {_default(field)} |" for key, field in fields.items())
+        yield ""
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli,
+    "configuration.md": configuration,
+    "errors.md": errors,
+    "metrics.md": metrics,
+    "providers.md": providers,
+}
+
 if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page())
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")

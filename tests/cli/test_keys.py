@@ -73,3 +73,10 @@ def test_what_cannot_be_is_wrong_usage(run):
 def test_no_keys_are_said_so(run):
     assert run("keys", "list").output == "There are no keys.\n"
     assert listed(run) == []
+
+
+def test_a_key_without_an_end_is_good_until_it_is_revoked(run):
+    made = create(run)
+    assert (made["state"], listed(run)[0]["state"]) == ("good", "good")
+    run("keys", "revoke", made["id"])
+    assert listed(run)[0]["state"] == "revoked"

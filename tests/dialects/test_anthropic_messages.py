@@ -406,6 +406,11 @@ def test_arguments_are_an_object(text, value):
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
         ({"top_logprobs": 3}, "logprobs"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"frequency_penalty": -0.5}, "frequency_penalty"),
+        ({"seed": 0}, "seed"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"format": Format("json")}, "JSON"),
         ({"messages": (Message("user", (MediaPart("audio", mime="audio/wav", data="aGk="),)),)}, "audio"),
         ({"messages": (Message("user", (MediaPart("file", mime="application/zip", data="aGk="),)),)}, "zip"),
         ({"messages": (Message("user", (MediaPart("file", file_id="file-1"),)),)}, "another vendor"),
@@ -418,19 +423,9 @@ def test_what_anthropic_cannot_do_is_unsupported_by_name(change, word):
         asked(Prompt(**{"messages": (USER,), **change}))
 
 
-def test_wishes_that_change_nothing_and_hints_about_sampling_are_not_refused():
-    prompt = Prompt(messages=(USER,), n=1, logprobs=False, presence_penalty=0.5, frequency_penalty=-1, seed=0)
+def test_wishes_that_change_nothing_are_not_refused():
+    prompt = Prompt(messages=(USER,), n=1, logprobs=False, presence_penalty=0, frequency_penalty=0.0, top_logprobs=0)
     assert asked(prompt) == {"model": OLD, "max_tokens": 8192, "messages": [{"role": "user", "content": "Hi"}]}
-    assert asked(Prompt(messages=(USER,), temperature=1.5))["temperature"] == 1
-    assert asked(Prompt(messages=(USER,), temperature=0.0))["temperature"] == 0
-
-
-def test_json_without_a_schema_is_asked_for_in_words():
-    body = asked(Prompt(messages=(Message("system", (TextPart("Be brief."),)), USER), format=Format("json")))
-    assert [block["text"].split()[0] for block in body["system"]] == ["Be", "Answer"]
-    assert "JSON object" in body["system"][1]["text"]
-    assert "output_config" not in body
-    assert "JSON object" in asked(Prompt(messages=(USER,), format=Format("json")))["system"]
 
 
 def test_a_text_file_travels_as_words_and_one_that_is_none_is_refused():

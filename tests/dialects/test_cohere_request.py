@@ -176,6 +176,7 @@ def test_how_much_to_think(reasoning, sent):
         ({"stop": list("abcdef")}, "stop"),
         ({"presence_penalty": -0.5}, "presence_penalty"),
         ({"frequency_penalty": 1.5}, "frequency_penalty"),
+        ({"tools": [TOOL], "parallel_tool_calls": False}, "parallel_tool_calls"),
         ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "response_format"),
         ({"documents": ["x"], "response_format": {"type": "json_object"}}, "response_format"),
         ({"tools": [{"type": "web_search"}]}, "tools"),

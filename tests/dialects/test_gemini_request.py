@@ -349,6 +349,7 @@ def test_a_model_that_never_reasons_may_be_asked_not_to():
         ({"extra": {"web_search_options": {"a": 1}}}, "web_search_options"),
         ({"extra": {"prediction": {"type": "content"}}}, "prediction"),
         ({"extra": {"modalities": ["text", "audio"]}}, "modalities"),
+        ({"tools": (WEATHER,), "parallel_tools": False}, "one tool call"),
         ({"tools": (Tool("", extra={"type": "computer_use"}),)}, "computer_use"),
         ({"extra": {"google": {"contents": []}}}, "google.contents"),
         ({"extra": {"google": {"tools": [{"mcpServers": []}]}}}, "google.tools"),

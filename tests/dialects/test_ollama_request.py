@@ -161,6 +161,7 @@ def test_how_much_to_think(reasoning, think):
     ("fields", "field"),
     [
         ({"n": 2}, "n"),
+        ({"tools": [TOOL], "parallel_tool_calls": False}, "parallel_tool_calls"),
         ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "add"}}}, "tool_choice"),
         ({"tools": [{"type": "web_search"}]}, "tools"),

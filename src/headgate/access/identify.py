@@ -6,7 +6,7 @@ Refusals don't tell whether a key exists. Header names are lower case, as ASGI h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from headgate.access.jwt import JwtVerifier
 from headgate.core.faults import Unauthenticated
@@ -14,7 +14,7 @@ from headgate.core.key import MARK, digest
 from headgate.core.principal import Principal
 from headgate.core.seams import KeyLookup
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Collection[tuple[bytes, bytes]]
 
 ANONYMOUS = Principal(kind="anonymous", id="anonymous", tier="anonymous")
 
@@ -64,19 +64,14 @@ def credentials(headers: Headers) -> tuple[bool, bytes]:
 
     Raises Unauthenticated for a doubled header, two that differ, another scheme, or an empty value.
     """
-    authorization: bytes | None = None
-    key: bytes | None = None
-    for name, value in headers:
-        if name == b"authorization":
-            if authorization is not None:
-                raise Unauthenticated("The Authorization header is there twice.")
-            authorization = value
-        elif name == b"x-api-key":
-            if key is not None:
-                raise Unauthenticated("The X-API-Key header is there twice.")
-            key = value.strip()
-            if not key:
-                raise Unauthenticated("The X-API-Key header is empty.")
+    named = dict(headers)
+    if len(named) != len(headers):
+        _refuse_doubles(headers)
+    authorization, key = named.get(b"authorization"), named.get(b"x-api-key")
+    if key is not None:
+        key = key.strip()
+        if not key:
+            raise Unauthenticated("The X-API-Key header is empty.")
     if authorization is None:
         return False, key or b""
     if authorization[:7].lower() != b"bearer ":
@@ -87,3 +82,10 @@ def credentials(headers: Headers) -> tuple[bool, bytes]:
     if key is not None and key != token:
         raise Unauthenticated("The Authorization and X-API-Key headers hold different credentials.")
     return True, token
+
+
+def _refuse_doubles(headers: Headers) -> None:
+    names = [name for name, _ in headers]
+    for name, shown in ((b"authorization", "Authorization"), (b"x-api-key", "X-API-Key")):
+        if names.count(name) > 1:
+            raise Unauthenticated(f"The {shown} header is there twice.")

@@ -112,12 +112,20 @@ def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTabl
             if provider not in sources:
                 raise ConfigError([_missing(config, name, provider)])
             breaker = old[text].breaker if text in old else Breaker()
-            targets.append(Target(provider, sources[provider].connect(), upstream, breaker))
+            targets.append(Target(provider, connected(config, sources[provider]), upstream, breaker))
         clocks = Clocks(model.timeout.connect, model.timeout.first_event, model.timeout.idle, model.timeout.total)
         prompt = prompt_of(config, name, model, prompts)
         named[name] = Route(name, tuple(targets), clocks, prompt, model.max_tokens, model.default_max_tokens)
-    providers = {name: source.connect() for name, source in sources.items()}
+    providers = {name: connected(config, source) for name, source in sources.items()}
     return Routes(named, providers, default=default_of(config, sources), direct=config.routing.direct)
+
+
+def connected(config: Config, source: Source) -> Provider:
+    """The provider. Raises ConfigError for settings with which it cannot be asked."""
+    try:
+        return source.connect()
+    except ValueError as error:
+        raise ConfigError([Problem(f"providers.{source.name}", str(config.path or source.why), str(error))]) from None
 
 
 def _missing(config: Config, model: str, provider: str) -> Problem:

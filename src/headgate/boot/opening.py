@@ -14,7 +14,7 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
-from headgate.boot.models import Source, routes_of, sources_of
+from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
@@ -144,9 +144,16 @@ def rules_of(config: Config) -> RuleBook:
 
 
 def verifier_of(config: Config) -> JwtVerifier | None:
-    """What verifies the issuers' tokens; None where none is configured."""
-    issuers = [
-        Issuer(
+    """What verifies the issuers' tokens; None where none is configured. Raises ConfigError."""
+    issuers = [issuer_of(config, number) for number in range(len(config.access.jwt))]
+    return JwtVerifier(issuers, config.tiers.keys()) if issuers else None
+
+
+def issuer_of(config: Config, number: int) -> Issuer:
+    """One of the configured issuers. Raises ConfigError for a key that is none."""
+    jwt = config.access.jwt[number]
+    try:
+        return Issuer(
             secret=text_of(jwt.secret),
             public_key=jwt.public_key,
             jwks_url=jwt.jwks_url,
@@ -157,9 +164,20 @@ def verifier_of(config: Config) -> JwtVerifier | None:
             user_claim=jwt.user_claim,
             leeway=jwt.leeway,
         )
-        for jwt in config.access.jwt
-    ]
-    return JwtVerifier(issuers, config.tiers.keys()) if issuers else None
+    except ValueError as error:
+        raise ConfigError([Problem(f"access.jwt[{number}]", str(config.path or "environment"), str(error))]) from None
+
+
+def check(config: Config) -> dict[str, Source]:
+    """The providers of a configuration that can be served, without opening anything. Raises ConfigError."""
+    sources = sources_of(config)
+    static_keys(config)
+    for number in range(len(config.access.jwt)):
+        issuer_of(config, number)
+    for source in sources.values():
+        connected(config, source)
+    default_of(config, sources)
+    return sources
 
 
 def identify_of(config: Config, ring: KeyRing, verifier: JwtVerifier | None) -> Identify:

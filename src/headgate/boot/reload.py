@@ -33,6 +33,8 @@ async def watch(runtime: Runtime, sources: dict[str, Source]) -> None:
                 log.error("the changed configuration is faulty, the running one stays:\n%s", error)  # noqa: TRY400
             except OSError as error:
                 log.error("the changed configuration cannot be read, the running one stays: %s", error)  # noqa: TRY400
+            except Exception:  # whatever it is, the next save may be better
+                log.exception("the changed configuration cannot be taken over, the running one stays")
 
 
 async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
@@ -46,11 +48,15 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     kept = {name: sources[name] if source.same(sources.get(name)) else source for name, source in fresh.items()}
     routes = routes_of(new, kept, runtime.prompts, runtime.admission.routes)
     rules = opening.rules_of(new)
-    runtime.ring.configure(opening.static_keys(new))
-    runtime.identify = opening.identify_of(new, runtime.ring, opening.verifier_of(new))
+    keys = opening.static_keys(new)
+    identify = opening.identify_of(new, runtime.ring, opening.verifier_of(new))
+    prices = opening.prices_of(new, kept)
+    # Nothing from here on can fail.
+    runtime.ring.configure(keys)
+    runtime.identify, runtime.address = identify, opening.address_of(new)
     admission = runtime.admission
     admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
-    admission.prices = opening.prices_of(new, kept)
+    admission.prices = prices
     runtime.config = new
     gone = {name: source for name, source in sources.items() if kept.get(name) is not source}
     sources.clear()

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from headgate.boot.app import create_app
-from headgate.boot.models import Source, default_of, sources_of
+from headgate.boot.models import Source, default_of
+from headgate.boot.opening import check
 from headgate.config import Config, ConfigError, Problem, load
 from headgate.surfaces import server
 from headgate.surfaces.app import Headgate
@@ -29,8 +30,8 @@ def serve(
     if reload:
         _run_again_on_change(config)
         return
+    sources = check(config)
     listener = listen(config.server.host, config.server.port)
-    sources = sources_of(config)
     app = create_app(config)
     click.echo(banner(config, sources, listener.getsockname()[1]), err=True)
     server.serve(

@@ -21,11 +21,13 @@ def check(config_path: Path | None, as_json: bool) -> None:
 
     Every mistake is told with its key, file and line, and all of them at once. Secrets are looked up and never shown.
     """
+    from headgate.boot.opening import check as check_parts
     from headgate.config import load
     from headgate.providers.kinds import options_of
 
     config = load(config_path)
     options_of(config)
+    check_parts(config)
     if as_json:
         print_json(config.resolved())
         return

@@ -134,7 +134,8 @@ def _rule(text: str) -> tuple[str, str]:
 
 
 def _row(record: KeyRecord) -> dict[str, object]:
-    state = "revoked" if record.revoked else "expired" if (record.expires or time.time()) < time.time() else "good"
+    expired = record.expires is not None and record.expires <= time.time()
+    state = "revoked" if record.revoked else "expired" if expired else "good"
     return {
         "id": record.id,
         "prefix": record.prefix,

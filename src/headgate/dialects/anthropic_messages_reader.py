@@ -7,6 +7,7 @@ versioning rules ask of clients.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -43,6 +44,7 @@ _OTHER_REASONS: dict[str, Reason] = {"content_filter": "filter"}  # of servers t
 MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
+_KIND = re.compile("[a-z_]{1,64}")
 _CLOSING = ("stop_details", "container", "context_management")
 _encode = msgspec.json.Encoder().encode
 
@@ -170,7 +172,8 @@ class Watcher:
     def _end(self, data: dict[str, Any], meant: list[Event]) -> None:
         delta = _part(data, "delta")
         self._count(data, meant)
-        meant.append(Extra(VENDOR, MESSAGE_DELTA, data))
+        usage = data.get("usage")
+        meant.append(Extra(VENDOR, MESSAGE_DELTA, data if type(usage) is dict else {**data, "usage": {}}))
         if delta.get("stop_reason") and not self._done:
             self._done = self.finished = True
             meant.append(done_of(delta))
@@ -300,7 +303,7 @@ def kind_of(name: str, data: dict[str, Any], *, begun: bool) -> str:
     kind = data.get("type") or name
     if kind == "error" or data.get("error"):
         raise fault_in_band(data)
-    if type(kind) is not str or not (begun or kind in ("message_start", "ping")):
+    if type(kind) is not str or not _KIND.fullmatch(kind) or not (begun or kind in ("message_start", "ping")):
         raise UpstreamBroken("the upstream sent a stream that is not of messages")
     return kind
 

@@ -1,9 +1,7 @@
 """Anthropic's Messages API, asked: a Prompt that came in another dialect becomes a request body.
 
 https://platform.claude.com/docs/en/api/messages. What the API cannot do is Unsupported; what only some models can do
-is decided by the version in the model's name, and a name without one is taken for an older model. Hints about sampling
-that the API does not know (penalties, a seed, a temperature above 1) are left out or capped, as Anthropic's own
-endpoint for OpenAI's SDKs has it (https://platform.claude.com/docs/en/api/openai-sdk).
+is decided by the version in the model's name, and a name without one is taken for an older model.
 """
 
 from __future__ import annotations
@@ -42,7 +40,6 @@ _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh"
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _CHOICES = {"auto": "auto", "required": "any", "none": "none", "named": "tool"}
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
-_JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no Markdown."
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
 
@@ -63,19 +60,21 @@ def request(
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": max_tokens if prompt.max_tokens is None else prompt.max_tokens,
-        "system": _system(prompt, native),
+        "system": _content(
+            [block for m in prompt.messages if m.role == "system" for block in _blocks(m.parts, native)]
+        ),
         "messages": _messages(prompt, native),
         "tools": [_tool(tool, native) for tool in prompt.tools],
         "tool_choice": _tool_choice(prompt) if prompt.tools else None,
         "stop_sequences": list(prompt.stop),
-        "temperature": min(prompt.temperature, 1) if knobs and prompt.temperature is not None else None,
+        "temperature": prompt.temperature if knobs else None,
         "top_p": prompt.top_p if knobs else None,
         "top_k": prompt.top_k if knobs else None,
         "metadata": {"user_id": prompt.user} if prompt.user else None,
         "stream": stream or None,
     }
     body = {name: value for name, value in body.items() if value is not None and value != []}
-    if prompt.format is not None and prompt.format.kind == "schema":
+    if prompt.format is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": prompt.format.schema or {}}}
     if not (native and prompt.extra.keys() & {"thinking", "output_config"}):
         _think(prompt, model, body)
@@ -109,18 +108,15 @@ def _refuse(prompt: Prompt) -> None:
     wanted = {
         "n": (prompt.n or 1) > 1,
         "logprobs": prompt.logprobs or prompt.top_logprobs,
+        "presence_penalty": prompt.presence_penalty,
+        "frequency_penalty": prompt.frequency_penalty,
+        "seed": prompt.seed is not None,
+        "temperature above 1": (prompt.temperature or 0) > 1,
+        "a JSON answer without a schema": prompt.format is not None and prompt.format.kind == "json",
     }
     for name, is_wanted in wanted.items():
         if is_wanted:
-            raise Unsupported(f"Anthropic's models do not support {name}", field=name)
-
-
-def _system(prompt: Prompt, native: bool) -> str | list[dict[str, Any]] | None:
-    """The system prompt; the API has no JSON mode without a schema, so there the model is told in words."""
-    blocks = [block for m in prompt.messages if m.role == "system" for block in _blocks(m.parts, native)]
-    if prompt.format is not None and prompt.format.kind == "json":
-        blocks.append({"type": "text", "text": _JSON_ONLY})
-    return _content(blocks)
+            raise Unsupported(f"Anthropic's models do not support {name}", field=name.partition(" ")[0])
 
 
 def _messages(prompt: Prompt, native: bool) -> list[dict[str, Any]]:

@@ -84,6 +84,8 @@ def _refuse(prompt: Prompt) -> None:
     for name, value in (("frequency", prompt.frequency_penalty), ("presence", prompt.presence_penalty)):
         if not 0 <= (value or 0) <= 1:
             raise Unsupported(f"Cohere takes a {name} penalty from 0 to 1", field=f"{name}_penalty")
+    if prompt.tools and prompt.parallel_tools is False:
+        raise Unsupported("Cohere cannot be held to one tool call at a time", field="parallel_tool_calls")
     if prompt.format is not None and (prompt.tools or prompt.extra.get("documents")):
         raise Unsupported("Cohere takes no format of the answer beside tools or documents", field="response_format")
 

@@ -112,6 +112,8 @@ def _refuse(prompt: Prompt) -> None:
             raise Unsupported(f"Gemini does not support {name}", field=name)
     if set(prompt.extra.get("modalities") or ()) - {"text"}:
         raise Unsupported("Gemini's answers come as text here: modalities other than text are not supported")
+    if prompt.parallel_tools is False and prompt.tools:
+        raise Unsupported("Gemini cannot be held to one tool call at a time", field="parallel_tool_calls")
 
 
 def _contents(prompt: Prompt, model: str) -> Iterator[dict[str, Any]]:

@@ -83,6 +83,8 @@ def _refuse(prompt: Prompt) -> None:
         raise Unsupported("Ollama answers in text alone: other modalities are not supported", field="modalities")
     if (prompt.n or 1) > 1:
         raise Unsupported("Ollama gives one answer a request: n above 1 is not supported", field="n")
+    if prompt.tools and prompt.parallel_tools is False:
+        raise Unsupported("Ollama cannot be held to one tool call at a time", field="parallel_tool_calls")
     if prompt.tool_choice is not None and prompt.tool_choice.mode in {"required", "named"}:
         raise Unsupported("Ollama cannot be made to call a tool", field="tool_choice")
 

@@ -44,7 +44,7 @@ REASONS: dict[str, Reason] = {
     "sensitive": "filter",
     "error": "error",
 }
-_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+_CACHED = frozenset({"prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"})
 _MOST_CHOICES = 2048  # the older completions answer many prompts at once
 _EXTRAS = ("annotations", "audio", "images", "citations", "reasoning_details")
 
@@ -61,7 +61,7 @@ class StreamReader(SseReader):
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Events of one chunk."""
         check_chunk(name, data)
-        if not self._begun:
+        if not self._begun and (data.get("id") or data.get("choices")):  # Azure's first chunk names nothing yet
             self._begun = True
             yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         for choice in data.get("choices") or ():
@@ -129,7 +129,7 @@ class Watcher(SseReader):
         chunk = decode(data)
         check_chunk(name, chunk)
         choices = chunk.get("choices")
-        if not self._begun:
+        if not self._begun and (choices or chunk.get("id")):
             self._begun = True
             meant.append(Begin(text_of(chunk.get("id")), text_of(chunk.get("model"))))
         usage = usage_of(chunk)
@@ -281,10 +281,11 @@ def usage_of(data: dict[str, Any]) -> Usage | None:
     if not isinstance(usage, dict) or usage.get("prompt_tokens") is None:
         return None
     tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    reasoning = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
-    cached = _count(usage.get("prompt_tokens_details"), "cached_tokens")
-    if not cached:
-        cached = next(filter(None, (_count(usage, name) for name in _CACHED)), 0)
+    made, read = usage.get("completion_tokens_details"), usage.get("prompt_tokens_details")
+    reasoning = _count(made, "reasoning_tokens") if made else 0
+    cached = _count(read, "cached_tokens") if read else 0
+    if not cached and not _CACHED.isdisjoint(usage):
+        cached = max(_count(usage, name) for name in _CACHED)
     cached = min(tokens_in, cached)
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it

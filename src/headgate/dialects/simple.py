@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.entry import Entry
-from headgate.core.events import Event, Reason, Receipt, Reply, Text, Verbatim
+from headgate.core.events import Event, Reason, Receipt, Refusal, Reply, Text, Verbatim
 from headgate.core.faults import InvalidField, Unsupported
 from headgate.dialects.sse import frame
 from headgate.dialects.strict import check_count, check_flag, check_number, check_text, want_text
@@ -115,7 +115,10 @@ class Shape(Struct, frozen=True):
         assert reply.entry is not None  # noqa: S101 - a reply is written once its Receipt is in
         done = reply.choices[0].done if reply.choices else None
         finish = FINISH[done.reason] if done else "other"
-        return _encode({self.answer: reply.text, **self.metadata(reply.entry, finish)})
+        words = (
+            reply.text + reply.choices[0].refusal if reply.choices else ""
+        )  # to whom words are all, refusals are words
+        return _encode({self.answer: words, **self.metadata(reply.entry, finish)})
 
     def writer(self, call: Call) -> Writer:
         """The Writer of one stream."""
@@ -132,7 +135,7 @@ class Writer:
 
     def feed(self, event: Event) -> bytes:
         """The bytes for one event."""
-        if isinstance(event, Text):
+        if isinstance(event, Text | Refusal):
             return frame(_encode({"delta": event.text})) if event.text and event.choice == 0 else b""
         if isinstance(event, Receipt):
             done = self._folded.choices[0].done if self._folded.choices else None

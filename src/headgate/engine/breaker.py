@@ -29,10 +29,10 @@ RECORD = 20
 
 
 class Breaker:
-    """Closed while calls succeed; open for `cooldown` seconds after too many failed; then one trial at a time.
+    """Closed while calls succeed; open for `cooldown` seconds once `failures` calls in a row failed and with them at
+    least half of the last RECORD; then one trial at a time.
 
-    Too many are `failures` in a row that are at least half of the last RECORD calls. The cooldown doubles with each
-    failed trial, up to `longest` seconds.
+    The cooldown doubles with each failed trial, up to `longest` seconds.
     """
 
     def __init__(

@@ -114,8 +114,9 @@ class Hold:
         entry = self.entry
         entry.status, entry.error = status, error
         spoke = entry.first_ms is not None
-        if spoke and not self._counted:
-            entry.tokens_in, entry.tokens_out = text_bytes(self._call) // TOKEN, max(1, self._bytes // TOKEN)
+        if spoke and (status != "ok" or not self._counted):  # what was counted before the end may be too little
+            entry.tokens_in = entry.tokens_in or text_bytes(self._call) // TOKEN
+            entry.tokens_out = max(1, entry.tokens_out, self._bytes // TOKEN)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:

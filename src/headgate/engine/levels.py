@@ -30,10 +30,9 @@ def rate_headers(levels: Sequence[Level]) -> Headers:
     """The headers of an answer, from the tightest rule of each kind; none without rules. Private rules stay out."""
     tightest: dict[str, Level] = {}
     for level in levels:
-        want = level.want
-        other = tightest.get(want.kind)
-        if (other is None or _tighter(level, other)) and not want.private:
-            tightest[want.kind] = level
+        kind = level.want.kind
+        if (kind not in tightest or _tighter(level, tightest[kind])) and not level.want.private:
+            tightest[kind] = level
     if not tightest:
         return []
     states: list[bytes] = []

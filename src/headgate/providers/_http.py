@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
@@ -35,6 +35,13 @@ class Options(BaseModel):
     api_key: str = Field("", repr=False)
     base_url: str = ""
     headers: dict[str, str] = Field({}, repr=False)
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: str) -> str:
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ValueError("has characters that cannot travel in a header")
+        return key
 
     @classmethod
     def found(cls, environ: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from headgate.core.seams import Ask, Provider, Reader, Wire
 from headgate.dialects import cohere_embeddings
 from headgate.dialects.cohere import request
 from headgate.dialects.cohere_answer import AnswerReader, StreamReader
-from headgate.dialects.one_call import held
 from headgate.dialects.sse import decode
 from headgate.providers import _http
 
@@ -51,7 +50,7 @@ class Cohere(_http.HttpProvider):
 
     def reader(self, call: Call) -> Reader:
         """A Reader for the answer, streamed or whole."""
-        return held(StreamReader() if call.stream else AnswerReader(), call)
+        return StreamReader() if call.stream else AnswerReader()
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""

@@ -14,7 +14,6 @@ from headgate.core.seams import Ask, Provider, Reader, Wire
 from headgate.dialects import gemini_embeddings
 from headgate.dialects.gemini import count_request, request, resource
 from headgate.dialects.gemini_answer import AnswerReader, StreamReader, count_of
-from headgate.dialects.one_call import held
 from headgate.dialects.sse import decode
 from headgate.providers import _http
 
@@ -45,7 +44,7 @@ class Gemini(_http.HttpProvider):
 
     def reader(self, call: Call) -> Reader:
         """A Reader for the answer, streamed or whole."""
-        return held(StreamReader() if call.stream else AnswerReader(), call)
+        return StreamReader() if call.stream else AnswerReader()
 
     async def count(self, call: Call) -> int:
         """The tokens of the call's prompt, as Gemini counts them."""

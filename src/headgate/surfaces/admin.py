@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from headgate.config import ConfigError
 from headgate.core.faults import InvalidField, InvalidJson, NotFound
 from headgate.core.key import KeyRecord
 from headgate.core.limit import parse_rule
@@ -184,7 +185,12 @@ async def list_prompts(runtime: Running) -> dict[str, Any]:
 @router.post("/reload", summary="Reload the configuration", **told(Reloaded))
 async def reload(runtime: Running) -> dict[str, Any]:
     """Takes over the saved configuration now, all of it or nothing; names the sections that wait for a restart."""
-    return {"reloaded": True, "at_next_start": await runtime.reload()}
+    try:
+        waiting = await runtime.reload()
+    except ConfigError as error:
+        problems = [{"key": each.key, "where": each.where, "message": each.what} for each in error.problems]
+        raise InvalidField(f"the running configuration stays: {error}", details=problems) from None
+    return {"reloaded": True, "at_next_start": waiting}
 
 
 def shown(record: KeyRecord) -> dict[str, Any]:

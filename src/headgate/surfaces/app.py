@@ -6,8 +6,9 @@ handlers found with one dictionary lookup; an app that adds middleware has it ru
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,7 +17,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headgate import __version__
-from headgate.config import Config
+from headgate.config import Config, ConfigError
+from headgate.core.faults import Fault
 from headgate.runtime import Runtime
 from headgate.surfaces import admin, docs, errors, health, me, models, responses
 from headgate.surfaces.direct import Lane
@@ -36,6 +38,8 @@ Every answer carries `X-Request-Id`: the operator finds the call by it. A model'
 or in its body, which model spoke and what it cost, and in `RateLimit` headers what is left of your limits. Errors have
 the form of their surface, and a stable code; `Retry-After` says when to come back.
 """
+
+log = logging.getLogger("headgate")
 
 NOT_STARTED = "Headgate has not started: its lifespan has not run (an app that is mounted must be told to run it)"
 
@@ -87,7 +91,8 @@ def build(config: Config, opening: Opening) -> Headgate:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert isinstance(app, Headgate)  # noqa: S101 - made below
-        async with opening() as runtime:
+        async with AsyncExitStack() as stack:
+            runtime = await _opened(stack, opening)
             app.state.headgate = runtime
             edge = Edge(runtime)
             for path, endpoint in table.items():
@@ -125,6 +130,18 @@ def build(config: Config, opening: Opening) -> Headgate:
             expose_headers=["*"],
         )
     return app
+
+
+async def _opened(stack: AsyncExitStack, opening: Opening) -> Runtime:
+    """The runtime; where there can be none, the log says why before the server says that there is none."""
+    try:
+        return await stack.enter_async_context(opening())
+    except (ConfigError, Fault, OSError) as error:
+        log.error("Headgate cannot start: %s", error)  # noqa: TRY400 - the operator can mend it
+        raise
+    except Exception:
+        log.exception("Headgate cannot start")
+        raise
 
 
 def _declare(app: Headgate, path: str, endpoint: Endpoint | OneShot) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 
 from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.embedding import EmbedCall, Embedded, Purpose
@@ -16,6 +17,7 @@ from headgate.core.seams import Events
 from headgate.runtime import Runtime
 from headgate.surfaces.credentials import ByBearer, ByKey
 from headgate.surfaces.ids import request_id_of
+from headgate.surfaces.line import Line
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -44,19 +46,30 @@ async def admin_of(request: Request, _bearer: ByBearer = None, _key: ByKey = Non
 class CallerGate:
     """The gate on behalf of one caller: what it asks is admitted, limited and metered like the caller's own calls."""
 
-    def __init__(self, runtime: Runtime, who: Principal, request_id: str, address: str, path: str) -> None:
+    def __init__(self, runtime: Runtime, who: Principal, request: Request) -> None:
+        scope = request.scope
         self._runtime = runtime
         self.who = who
-        self._request_id = request_id
-        self._address = address
-        self._path = path
+        self._request = request
+        self._request_id = request_id_of(scope)
+        self._address = runtime.address(scope.get("client"), scope["headers"])
+        self._path = scope["path"]
 
     async def chat(self, prompt: str | Prompt, *, model: str = "", system: str = "", **settings: Any) -> Reply:
         """The whole answer to a prompt; `settings` are fields of `Prompt`, such as `max_tokens` and `temperature`.
 
-        Raises Faults, which the app answers in its own words if nobody catches them.
+        Raises Faults, which the app answers in its own words if nobody catches them. If the caller hangs up, the call
+        is cancelled and the handler ends with an HTTPException that nobody will see.
         """
-        _, reply = await self._runtime.gate.reply(self.who, self._call(prompt, model, system, settings))
+        call = self._call(prompt, model, system, settings)
+        line = Line(self._request.scope.get("headgate.connection"), self._request.receive)
+        try:
+            with line:
+                _, reply = await self._runtime.gate.reply(self.who, call)
+        except asyncio.CancelledError:
+            if not line.cut:
+                raise
+            raise HTTPException(499, "the caller hung up") from None
         return reply
 
     def stream(self, prompt: str | Prompt, *, model: str = "", system: str = "", **settings: Any) -> Events:
@@ -93,11 +106,10 @@ class CallerGate:
 
 
 async def gate_of(request: Request, who: Annotated[Principal, Depends(caller_of)]) -> CallerGate:
-    """The gate for whoever sent this request."""
-    runtime = runtime_of(request)
-    headers = request.scope["headers"]
-    address = runtime.address(request.scope.get("client"), headers)
-    return CallerGate(runtime, who, request_id_of(request.scope), address, request.scope["path"])
+    """The gate for whoever sent this request. Its body is read by now, so that what comes next is a hang-up."""
+    if not request._stream_consumed:  # noqa: SLF001 - Starlette has no other way to ask
+        await request.body()
+    return CallerGate(runtime_of(request), who, request)
 
 
 Caller = Annotated[Principal, Depends(caller_of)]

@@ -20,7 +20,7 @@ def request_id_of(scope: Mapping[str, Any]) -> str:
 
 def id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's `X-Request-Id` if it is a sane one, else a fresh id. Header names are in lower case."""
-    for name, value in headers:
-        if name == b"x-request-id" and _SANE.fullmatch(value):
-            return value.decode()
+    wished = dict(headers).get(b"x-request-id")
+    if wished is not None and _SANE.fullmatch(wished):
+        return wished.decode()
     return f"req_{getrandbits(96):024x}"

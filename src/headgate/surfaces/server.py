@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import FrameType
@@ -18,6 +19,7 @@ import uvicorn
 
 from headgate.surfaces.connection import Connection
 
+_uvicorn = logging.getLogger("uvicorn.error")
 _LAST_WORDS = 2.0
 """Seconds in which a cancelled answer tells its caller, and is written down."""
 
@@ -39,6 +41,11 @@ class Server(uvicorn.Server):
         self._on_stop()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the application, then listen."""
+        await super().startup(sockets)
+        _uvicorn.setLevel(logging.WARNING)
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second; once a second the deadlines are looked at."""
@@ -100,7 +107,11 @@ def serve(
         backlog=4096,
         timeout_keep_alive=75,
     )
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
+    for name in ("uvicorn", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    _uvicorn.setLevel(logging.CRITICAL)  # the app says itself why it cannot start
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    Server(config, drain, head, body, on_stop).run(sockets=[listener])
+    try:
+        Server(config, drain, head, body, on_stop).run(sockets=[listener])
+    except SystemExit:
+        sys.exit(1)
