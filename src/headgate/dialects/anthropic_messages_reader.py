@@ -40,6 +40,7 @@ REASONS: dict[str, Reason] = {
     "refusal": "filter",
     "pause_turn": "pause",
 }
+_OTHER_REASONS: dict[str, Reason] = {"content_filter": "filter"}  # of servers that imitate Anthropic's
 MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
