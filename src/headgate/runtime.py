@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
 from headgate.config import Config
-from headgate.core.principal import Principal
 from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
@@ -17,6 +17,7 @@ from headgate.engine.ledger import Ledger
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
+from headgate.stores.responses import ResponseTable
 from headgate.telemetry.metrics import Metrics
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -26,13 +27,13 @@ RawHeaders = list[tuple[bytes, bytes]]
 class Runtime:
     """Everything that handlers need, made once at start.
 
-    `identify` turns a request's headers into a Principal or raises Unauthenticated; `address` says where it came from.
+    `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string.
     """
 
     config: Config
     database: Database
-    identify: Callable[[RawHeaders], Awaitable[Principal]]
+    identify: Identify
     address: Callable[[Any, RawHeaders], str]
     admission: Admission
     gate: Gate
@@ -41,6 +42,7 @@ class Runtime:
     keys: KeyStore
     ring: KeyRing
     prompts: PromptTable
+    responses: ResponseTable
     metrics: Metrics
     reload: Callable[[], Awaitable[list[str]]]
     started: float = field(default_factory=time.time)

@@ -15,7 +15,7 @@ import pytest
 from headgate.core.entry import Entry
 from headgate.core.faults import Unavailable
 from headgate.engine.ledger import MAX_LINE, MAX_TEXT, Ledger, new_id
-from headgate.engine.outbox import REJECTED, recover
+from headgate.engine.outbox import REJECTED, STEP, recover
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.sqlite import SqliteDatabase
 
@@ -174,25 +174,28 @@ async def test_a_full_outbox_keeps_entries_in_memory_and_says_so(store, table, o
 
 
 @pytest.mark.anyio
-async def test_a_disk_that_takes_half_a_line_spoils_no_other(ledger, store, table):
+async def test_a_disk_without_room_spoils_no_entry(ledger, store, table):
     store.down = True
-    first, second = entry(), entry()
-    assert ledger.post(first)
-    size = ledger._outbox.size
+    sent = [entry()]
+    assert ledger.post(sent[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
-        assert not ledger.post(second)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (STEP, hard))
+        safe = True
+        while safe and len(sent) < 10_000:
+            sent.append(entry())
+            safe = ledger.post(sent[-1])
+        assert not safe
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, old)
-    third = entry()
-    assert ledger.post(third)
+    sent.append(entry())
+    assert ledger.post(sent[-1])
     store.down = False
     assert await ledger.flush()
     assert await ledger.flush()
-    assert ids(table) == sorted([first.id, second.id, third.id])
+    assert ids(table) == sorted(e.id for e in sent)
 
 
 @pytest.mark.anyio

@@ -1,6 +1,7 @@
 """Caps hold exactly, however many callers race; a refused call takes nothing, and nothing used goes uncounted."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 
@@ -9,12 +10,13 @@ import pytest
 from headgate.testing import whole
 from journeys._asking import PATHS, SURFACES, ask, check_error, check_good
 from journeys._service import ADMIN, serving
+from journeys._upstreams import answer as answer_of
 from journeys._upstreams import said
 
 CONFIG = """
 [access]
 anonymous = true
-api_keys = "key-of-ann:ann:twenty, key-of-bob:bob:twenty, key-of-eve:eve:tokens, key-of-fay:fay:one, key-of-gus:gus:open"
+api_keys = "key-of-ann:ann:twenty,key-of-bob:bob:twenty,key-of-eve:eve:tokens,key-of-fay:fay:one,key-of-gus:gus:open"
 trusted_proxies = ["127.0.0.1"]
 [models.parrot]
 targets = ["echo/echo"]
@@ -134,7 +136,7 @@ async def test_a_models_limit_is_for_everybody_and_a_refusal_takes_nothing_elsew
 
 @pytest.mark.anyio
 async def test_tokens_are_reserved_at_the_worst_case_and_settled_to_what_was_used(service, upstreams):
-    model = upstreams.model(said("openai", streamed=False))
+    model = upstreams.model([0.3, *said("openai", streamed=False)])
     body = ask("openai", f"openai/{model}", max_tokens=700)
     racing = await many(service, 5, body, PATHS["openai"], key="key-of-eve")
     assert Counter(answer.status for answer in racing) == {200: 1, 429: 4}
@@ -160,8 +162,8 @@ async def test_concurrent_calls_are_counted_while_they_run(service, upstreams, s
 
 @pytest.mark.anyio
 async def test_a_budget_is_never_overrun_however_many_race(service, upstreams):
-    body_of_dear = b'{"id":"c","object":"chat.completion","model":"dear","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}'
-    upstreams.model([0.05, whole(body_of_dear)], name="dear")
+    dear = answer_of("openai") | {"usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}}
+    upstreams.model([0.05, whole(json.dumps(dear).encode())], name="dear")
     made = (await service.post("/admin/keys", {"user": "hal", "tier": "poor"}, key=ADMIN)).json
     body = ask("openai", "openai/dear", max_tokens=2)
     answers = await many(service, 30, body, PATHS["openai"], key=made["key"])

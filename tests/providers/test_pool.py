@@ -128,7 +128,7 @@ async def test_a_connection_at_rest_expires(asker):
 
 async def test_a_full_pool_of_dead_connections_does_not_stop_the_retry(asker):
     async with ScriptedUpstream([whole(b"{}")], [Upset.CLOSE], [whole(b"[1]")]) as upstream:
-        asker.wire(upstream, bounds=Bounds(connections=1))
+        asker.wire(upstream, bounds=Bounds(connections=1, doubt=0))
         await asker.whole(upstream)
         assert await asker.whole(upstream) == b"[1]"
 

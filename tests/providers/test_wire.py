@@ -8,6 +8,7 @@ import pytest
 from headgate.core.call import Clocks
 from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamRejected
 from headgate.core.seams import Answered, Ask
+from headgate.providers._bounds import Bounds
 from headgate.providers._wire import HttpWire
 from headgate.testing import LAST_CHUNK, ScriptedUpstream, Upset, chunk, stream_head, whole
 
@@ -173,13 +174,35 @@ async def test_an_unknown_host_is_down():
 @pytest.mark.parametrize("upset", [Upset.CLOSE, Upset.RESET])
 async def test_a_pooled_connection_that_turns_out_dead_is_replaced_once(asker, upset):
     async with ScriptedUpstream([whole(b"{}")], [upset], [whole(b"[1]")]) as upstream:
+        asker.wire(upstream, bounds=Bounds(doubt=0))
         await asker.whole(upstream)
         assert await asker.whole(upstream) == b"[1]"
         assert len(upstream.connections) == 2
 
 
+@pytest.mark.parametrize("upset", [Upset.CLOSE, Upset.RESET])
+async def test_a_pooled_connection_that_was_used_just_now_is_not_replaced(asker, upset):
+    async with ScriptedUpstream([whole(b"{}")], [upset], [whole(b"[1]")]) as upstream:
+        await asker.whole(upstream)
+        with pytest.raises(UpstreamDown):
+            await asker.whole(upstream)
+    assert len(upstream.requests) == 2
+
+
+async def test_of_pooled_connections_only_one_is_found_dead(asker):
+    async with ScriptedUpstream([0.05, whole(b"{}")]) as upstream:
+        asker.wire(upstream, bounds=Bounds(doubt=0))
+        await asyncio.gather(*(asker.whole(upstream) for _ in range(3)))
+        upstream.then(Upset.CLOSE).then(whole(b"[1]"))
+        upstream._scripts.pop(0)
+        assert await asker.whole(upstream) == b"[1]"
+        await asyncio.sleep(0.05)
+        assert [connection.closed_at is None for connection in upstream.connections] == [False, False, False, True]
+
+
 async def test_a_fresh_connection_that_dies_after_a_stale_one_is_down(asker):
     async with ScriptedUpstream([whole(b"{}")], [Upset.CLOSE]) as upstream:
+        asker.wire(upstream, bounds=Bounds(doubt=0))
         await asker.whole(upstream)
         with pytest.raises(UpstreamDown):
             await asker.whole(upstream)
@@ -197,6 +220,7 @@ async def test_a_connection_closed_at_rest_is_not_missed(asker):
     async with ScriptedUpstream([whole(b"{}"), Upset.CLOSE], [whole(b"[1]")]) as upstream:
         for body in (b"{}", b"[1]"):
             assert await asker.whole(upstream) == body
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("status", [301, 302, 304, 307, 308, 400, 401, 404, 429, 500, 503, 529])

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from headgate import Gate, create_app
 from headgate.core.entry import Entry
-from headgate.dialects import anthropic_messages, openai_chat, simple
+from headgate.dialects import anthropic_messages, openai_chat, openai_responses, simple
 from headgate.engine.levels import LevelView
-from headgate.surfaces import docs, said, schemas, schemas_admin, schemas_anthropic, schemas_openai
+from headgate.surfaces import docs, said, schemas, schemas_admin, schemas_anthropic, schemas_openai, schemas_responses
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.faults import TABLE
 
@@ -36,7 +36,7 @@ PAGES = {
 }
 MODELS = {
     name: model
-    for module in (schemas, schemas_openai, schemas_anthropic, schemas_admin)
+    for module in (schemas, schemas_openai, schemas_responses, schemas_anthropic, schemas_admin)
     for name, model in vars(module).items()
     if isinstance(model, type) and issubclass(model, BaseModel)
 }
@@ -310,8 +310,20 @@ def test_the_schemas_name_every_field_that_the_dialects_know():
         assert shape.known == set(model.model_fields)
     older = {"functions", "function_call"}
     assert set(openai_chat._CHECKS) - older <= set(schemas_openai.ChatCompletionRequest.model_fields)
+    assert set(openai_responses._CHECKS) <= set(schemas_responses.ResponsesRequest.model_fields)
     older = {"output_format"}
     assert set(anthropic_messages._CHECKS) - older <= set(schemas_anthropic.MessagesRequest.model_fields)
+
+
+def test_kept_responses_are_answered_as_documented(client):
+    made = client.post("/v1/responses", json={"input": "hello"}, headers=AS_ALICE).json()
+    path = f"/v1/responses/{made['id']}"
+    kept = client.get(path, headers=AS_ALICE).json()
+    assert fits(kept, "ResponseObject")
+    assert kept == made
+    assert fits(client.get(f"{path}/input_items", headers=AS_ALICE).json(), "InputItemList")
+    assert fits(client.delete(path, headers=AS_ALICE).json(), "ResponseDeleted")
+    assert fits(client.get(path, headers=AS_ALICE).json(), "OpenAIError")
 
 
 def test_the_schemas_have_the_fields_of_what_they_show():

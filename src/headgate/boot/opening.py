@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -30,6 +30,7 @@ from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import open_database
 from headgate.stores.prompts import PromptTable
+from headgate.stores.responses import ResponseTable
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
@@ -87,6 +88,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             keys=keys,
             ring=ring,
             prompts=prompts,
+            responses=ResponseTable(database),
             metrics=metrics,
             reload=lambda: take_over(runtime, sources),
         )
@@ -160,16 +162,9 @@ def verifier_of(config: Config) -> JwtVerifier | None:
     return JwtVerifier(issuers, config.tiers.keys()) if issuers else None
 
 
-def identify_of(
-    config: Config, ring: KeyRing, verifier: JwtVerifier | None
-) -> Callable[[RawHeaders], Awaitable[Principal]]:
-    """Who calls, from a request's headers; waits only for a token that was not seen before."""
-    identify = Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
-
-    async def caller(headers: RawHeaders) -> Principal:
-        return identify.known(headers) or await identify.verify(headers)
-
-    return caller
+def identify_of(config: Config, ring: KeyRing, verifier: JwtVerifier | None) -> Identify:
+    """Who calls, from a request's headers."""
+    return Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
 
 
 def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -112,15 +111,15 @@ def _run_again_on_change(config: Config) -> None:
     watched = [Path(__file__).parent.parent, config.base_dir]
     while True:
         seen = _newest(watched)
-        child: Any = os.spawnv(os.P_NOWAIT, sys.executable, command)  # noqa: S606 - ourselves
+        child = subprocess.Popen(command)  # noqa: S603 - ourselves, with our own flags
         try:
-            while os.waitpid(child, os.WNOHANG) == (0, 0) and _newest(watched) == seen:
-                signal.sigtimedwait([], 0.5)
+            while child.poll() is None and _newest(watched) == seen:
+                time.sleep(0.5)
         except KeyboardInterrupt:
-            os.waitpid(child, 0)
+            child.wait()
             return
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
+        child.terminate()
+        child.wait()
 
 
 def _newest(folders: list[Path]) -> float:

@@ -56,7 +56,7 @@ async def _explained(config: Config, model: str, credential: str | None) -> dict
 
     headers = [(b"authorization", b"Bearer " + credential.encode())] if credential else []
     async with open_runtime(config) as runtime:
-        who = await runtime.identify(headers)
+        who = await runtime.identify.verify(headers)
         route = runtime.admission.routes.find(model)
         why = ""
         try:

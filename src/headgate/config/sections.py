@@ -218,6 +218,10 @@ class Store(Section):
     """Where keys and the ledger are kept."""
 
     url: str = Field("sqlite:///.headgate/headgate.db", repr=False, description="`sqlite:///PATH` or `postgresql://…`.")
+    responses: bool = Field(
+        True,
+        description="Whether answers of `/v1/responses` are kept for 30 days, unless the caller says `store: false`.",
+    )
 
     @field_validator("url")
     @classmethod

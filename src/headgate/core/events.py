@@ -178,6 +178,10 @@ class Reply(Struct):
         match event:
             case Verbatim():
                 self.verbatim += event.data
+            case Usage():
+                self.usage = event
+            case Done():
+                self.choice(event.choice).done = event
             case Text():
                 choice = self.choice(event.choice)
                 choice.text += event.text
@@ -195,10 +199,6 @@ class Reply(Struct):
                 self.choice(event.choice).calls[event.index].arguments += event.json
             case Extra():
                 self.choice(event.choice).extras.append(event)
-            case Usage():
-                self.usage = event
-            case Done():
-                self.choice(event.choice).done = event
             case Begin():
                 self.begin = event
             case Receipt():

@@ -26,7 +26,7 @@ from headgate.core.events import (
     Usage,
     Verbatim,
 )
-from headgate.core.faults import UpstreamBroken
+from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
 from headgate.dialects.sse import SseReader, WholeReader, decode, frame
 
@@ -44,6 +44,8 @@ REASONS: dict[str, Reason] = {
     "sensitive": "filter",
     "error": "error",
 }
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+_MOST_CHOICES = 128
 _EXTRAS = ("annotations", "audio", "images", "citations", "reasoning_details")
 
 
@@ -54,7 +56,7 @@ class StreamReader(SseReader):
         super().__init__()
         self._begun = False
         self._calls: dict[int, _Calls] = {}
-        self._open: set[int] = set()
+        self._choices = _Choices()
 
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Events of one chunk."""
@@ -69,14 +71,12 @@ class StreamReader(SseReader):
             yield usage
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[Event]:
-        index = choice.get("index") or 0
-        self._open.add(index)
+        index = index_of(choice)
         said = choice.get("delta") or {}
         yield from meaning(said, choice, index, self._calls.setdefault(index, _Calls()))
-        reason = choice.get("finish_reason")
+        reason = reason_of(choice)
+        self.finished = self._choices.see(index, ended=bool(reason))
         if reason:
-            self._open.discard(index)
-            self.finished = not self._open
             yield done(reason, index, tools=bool(self._calls[index].seen))
 
 
@@ -88,10 +88,10 @@ class AnswerReader(WholeReader):
         check_answer(data)
         yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         for at, choice in enumerate(data["choices"]):
-            index = choice.get("index", at) or 0
+            index = index_of(choice, at)
             calls = _Calls()
             yield from meaning(choice.get("message") or {}, choice, index, calls)
-            yield done(choice.get("finish_reason") or "", index, tools=bool(calls.seen))
+            yield done(reason_of(choice), index, tools=bool(calls.seen))
         usage = usage_of(data)
         if usage is not None:
             yield usage
@@ -106,20 +106,24 @@ class Watcher(SseReader):
     def __init__(self) -> None:
         super().__init__()
         self._begun = False
-        self._open: set[int] = set()
+        self._choices = _Choices()
 
     def feed(self, chunk: bytes) -> Iterable[Event]:
-        """Frames completed by these bytes, then what they meant."""
+        """Frames completed by these bytes, then what they meant. A fault comes after the frames before it."""
         passed: list[bytes] = []
         meant: list[Event] = []
+        fault = None
         try:
             for name, data in self._frames.feed(chunk):
                 if data != b"[DONE]":
                     self._watch(name, data, passed, meant)
-        finally:
-            if passed:
-                meant.insert(0, Verbatim(b"".join(passed), len(passed)))
-        return meant
+        except Fault as error:
+            fault = error
+        if passed:
+            yield Verbatim(b"".join(passed), len(passed))
+        yield from meant
+        if fault is not None:
+            raise fault
 
     def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
         chunk = decode(data)
@@ -132,14 +136,10 @@ class Watcher(SseReader):
         if usage is not None:
             meant.append(usage)
         for choice in choices or ():
-            index = choice.get("index") or 0
-            reason = choice.get("finish_reason")
+            index, reason = index_of(choice), reason_of(choice)
+            self.finished = self._choices.see(index, ended=bool(reason))
             if reason:
-                self._open.discard(index)
-                self.finished = not self._open
                 meant.append(done(reason, index))
-            else:
-                self._open.add(index)
         if choices or usage is None:
             passed.append(frame(data))
 
@@ -156,7 +156,7 @@ class WholeWatcher(WholeReader):
             body = _with_messages(data)
         meant: list[Event] = [Verbatim(body)]
         for at, choice in enumerate(data["choices"]):
-            meant.append(done(choice.get("finish_reason") or "", choice.get("index", at) or 0))
+            meant.append(done(reason_of(choice), index_of(choice, at)))
         usage = usage_of(data)
         if usage is not None:
             meant.append(usage)
@@ -167,6 +167,23 @@ def _with_messages(data: dict[str, Any]) -> bytes:
     """The answer with an empty message in each choice that has none (Azure, where a filter stopped the answer)."""
     nothing = {"message": {"role": "assistant", "content": None}}
     return msgspec.json.encode({**data, "choices": [{**nothing, **choice} for choice in data["choices"]]})
+
+
+class _Choices:
+    """Which choices of a stream have begun, and which have ended."""
+
+    __slots__ = ("_begun", "_ended")
+
+    def __init__(self) -> None:
+        self._begun: set[int] = set()
+        self._ended: set[int] = set()
+
+    def see(self, index: int, *, ended: bool) -> bool:
+        """Take a piece of a choice; whether all that began have ended."""
+        self._begun.add(index)
+        if ended:
+            self._ended.add(index)
+        return len(self._ended) == len(self._begun)
 
 
 class _Calls:
@@ -206,9 +223,9 @@ def meaning(said: dict[str, Any], choice: dict[str, Any], index: int, calls: _Ca
     if isinstance(content, list):
         yield from _parts(content, index)
     elif content or logprobs:
-        yield Text(content or "", index, logprobs)
+        yield Text(_words(content), index, logprobs)
     if said.get("refusal"):
-        yield Refusal(said["refusal"], index)
+        yield Refusal(_words(said["refusal"]), index)
     for call in said.get("tool_calls") or ():
         yield from _call(call, index, calls)
     if said.get("function_call"):
@@ -258,18 +275,48 @@ def done(reason: str, index: int, *, tools: bool = False) -> Done:
 
 def usage_of(data: dict[str, Any]) -> Usage | None:
     """The tokens that an answer or a chunk reports, wherever it keeps them."""
-    usage = data.get("usage") or (data.get("x_groq") or {}).get("usage")
+    usage = data.get("usage")
+    if not usage and "x_groq" in data:
+        usage = (data["x_groq"] or {}).get("usage")
     if not isinstance(usage, dict) or usage.get("prompt_tokens") is None:
         return None
-    tokens_in, tokens_out = usage["prompt_tokens"], usage.get("completion_tokens") or 0
-    read = usage.get("prompt_tokens_details") or {}
-    made = usage.get("completion_tokens_details") or {}
-    reasoning = made.get("reasoning_tokens") or 0
-    others = (usage.get(name) for name in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"))
-    cached = min(tokens_in, read.get("cached_tokens") or next(filter(None, others), 0))
+    tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    reasoning = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    cached = _count(usage.get("prompt_tokens_details"), "cached_tokens")
+    if not cached:
+        cached = next(filter(None, (_count(usage, name) for name in _CACHED)), 0)
+    cached = min(tokens_in, cached)
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
     return Usage(tokens_in, tokens_out, cached, reasoning=reasoning, raw=usage)
+
+
+def index_of(choice: dict[str, Any], at: int = 0) -> int:
+    """The number of a choice; `at` where it has none. Raises UpstreamBroken for one that no choice has."""
+    index = choice.get("index")
+    if index is None:
+        return at
+    if type(index) is not int or not 0 <= index < _MOST_CHOICES:
+        raise UpstreamBroken("the upstream sent a choice with an impossible index")
+    return index
+
+
+def reason_of(choice: dict[str, Any]) -> str:
+    """Why a choice ended; empty where it has not."""
+    return _words(choice.get("finish_reason"))
+
+
+def _words(value: Any) -> str:
+    """A string that may be missing."""
+    if value is None or type(value) is str:
+        return value or ""
+    raise UpstreamBroken("the upstream sent something else where words belong")
+
+
+def _count(fields: Any, name: str) -> int:
+    """A number of tokens that may be missing."""
+    value = fields.get(name) if type(fields) is dict else None
+    return value if type(value) is int and 0 <= value < 2**53 else 0
 
 
 def check_chunk(name: str, data: dict[str, Any]) -> None:

@@ -227,6 +227,9 @@ def effort_of(reasoning: Reasoning) -> str | None:
 
 def _tool(name: str, tool: Any) -> dict[str, Any]:
     if not name:
+        kind = str(tool.extra.get("type"))
+        if kind not in tool.extra:  # this dialect keeps a tool's settings under its type; others don't
+            raise Unsupported(f"this model has no tool of type {kind[:50]!r}", field="tools")
         return dict(tool.extra)
     function: dict[str, Any] = {"name": name}
     if tool.description:
@@ -290,6 +293,8 @@ def _part(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": part.text}
     assert isinstance(part, MediaPart)  # noqa: S101 - `_content` is given nothing else
     if part.kind == "image":
+        if part.file_id:
+            raise Unsupported("this model takes images as data or by URL, not by id", field="messages")
         image = {"url": part.url or f"data:{part.mime};base64,{part.data}"}
         return {"type": "image_url", "image_url": {**image, **part.extra}}
     if part.kind == "audio":

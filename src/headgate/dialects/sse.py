@@ -159,5 +159,6 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def frame(data: bytes, name: bytes = b"") -> bytes:
-    """One event as bytes. `data` must hold no line break, which JSON text never does."""
+    """One event of JSON text as bytes; line breaks in it, which mean nothing there, become spaces."""
+    data = data.replace(b"\n", b" ")
     return b"event: %b\ndata: %b\n\n" % (name, data) if name else b"data: %b\n\n" % data

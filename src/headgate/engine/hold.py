@@ -94,17 +94,19 @@ class Hold:
             entry.first_ms = (time.monotonic() - self._start) * 1000
         if isinstance(event, Verbatim):
             self._bytes += event.frames * TOKEN  # a frame carries about a token
-        elif isinstance(event, Text | Thinking):
+        elif isinstance(event, Text):
             self._bytes += len(event.text)
-        elif isinstance(event, ToolArgs):
-            self._bytes += len(event.json)
+        elif isinstance(event, Done):
+            entry.finish = event.raw or event.reason
         elif isinstance(event, Usage):
             entry.tokens_in, entry.tokens_out = event.tokens_in, event.tokens_out
             entry.cached, entry.cache_write, entry.reasoning = event.cached, event.cache_write, event.reasoning
             entry.estimated = event.estimated
             self._counted = True
-        elif isinstance(event, Done):
-            entry.finish = event.raw or event.reason
+        elif isinstance(event, Thinking):
+            self._bytes += len(event.text)
+        elif isinstance(event, ToolArgs):
+            self._bytes += len(event.json)
 
     def _close(self, status: str, error: str) -> None:
         """Settle what the call used, and post its entry. Never waits, so that no hang-up can skip it."""

@@ -36,21 +36,21 @@ def rate_headers(levels: Sequence[Level]) -> Headers:
             tightest[want.kind] = level
     if not tightest:
         return []
-    states: list[str] = []
-    policies: list[str] = []
+    states: list[bytes] = []
+    policies: list[bytes] = []
     headers: Headers = []
     for kind, level in tightest.items():
         want = level.want
         policy = _policy(want.scope, kind, want.limit, want.window)
         left = level.left // policy.divisor
         reset = ceil(level.reset_after)
-        time = f";t={ceil(level.retry_after) or reset}" if want.window else ""
-        states.append(f"{policy.name};r={left}{time}")
+        time = b";t=%d" % (ceil(level.retry_after) or reset) if want.window else b""
+        states.append(b"%b;r=%d%b" % (policy.name, left, time))
         policies.append(policy.text)
         if policy.openai is not None:
             limit, remaining, resets = policy.openai
-            headers += (limit, (remaining, str(left).encode()), (resets, duration(reset)))
-    headers += ((b"ratelimit", ", ".join(states).encode()), (b"ratelimit-policy", ", ".join(policies).encode()))
+            headers += (limit, (remaining, b"%d" % left), (resets, duration(reset)))
+    headers += ((b"ratelimit", b", ".join(states)), (b"ratelimit-policy", b", ".join(policies)))
     return headers
 
 
@@ -61,8 +61,8 @@ def _tighter(level: Level, other: Level) -> bool:
 class _Policy(Struct, frozen=True):
     """What of a rule's headers never changes. `openai`: the whole limit header, and the names of the other two."""
 
-    name: str
-    text: str
+    name: bytes
+    text: bytes
     divisor: int
     openai: tuple[tuple[bytes, bytes], bytes, bytes] | None
 
@@ -81,7 +81,7 @@ def _policy(scope: str, kind: str, limit: int, window: float) -> _Policy:
             b"x-ratelimit-remaining-" + unit,
             b"x-ratelimit-reset-" + unit,
         )
-    return _Policy(name, text, divisor, openai)
+    return _Policy(name.encode(), text.encode(), divisor, openai)
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from mmap import mmap
 from pathlib import Path
 
 from msgspec import DecodeError, json
@@ -24,6 +25,7 @@ from headgate.core.faults import Unavailable
 from headgate.core.seams import LedgerStore
 
 BATCH = 512
+STEP = 256 * 1024
 SUFFIX = ".jsonl"
 REJECTED = "rejected.log"
 
@@ -32,32 +34,56 @@ _decode = json.Decoder(Entry).decode
 
 
 class Page:
-    """One file of an outbox: an entry a line, as JSON. `size` is in bytes."""
+    """One file of an outbox: an entry a line, as JSON, then zeros. `size` is in bytes.
+
+    The file is mapped into memory, so that a line costs a copy and no system call; what is in a mapped file outlives
+    the process as what was written to one does. Its blocks are taken beforehand: a full disk must be an error here,
+    where a hole in the file would be a signal that kills.
+    """
 
     def __init__(self, path: Path) -> None:
         # Locked before it has its name, so that nobody takes the newborn file for a dead process's.
         unnamed = path.with_suffix(".new")
-        self._fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         _lock(self._fd)
         unnamed.rename(path)
+        self._map: mmap | None = None
+        self._room = 0
         self.path = path
         self.size = 0
 
     def append(self, line: bytes) -> None:
         """Add a line, whole or not at all. Raises OSError."""
-        if os.write(self._fd, line) != len(line):
-            os.ftruncate(self._fd, self.size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.size += len(line)
+        end = self.size + len(line)
+        if end > self._room or self._map is None:
+            self._map = self._grown(max(end, 2 * self._room))
+        self._map[self.size : end] = line
+        self.size = end
+
+    def _grown(self, size: int) -> mmap:
+        room = -(-size // STEP) * STEP
+        os.posix_fallocate(self._fd, self._room, room - self._room)
+        if self._map is None:
+            grown = mmap(self._fd, room)
+        else:
+            grown = self._map
+            grown.resize(room)
+        self._room = room
+        return grown
 
     def clear(self) -> None:
-        """Empty the file."""
-        os.ftruncate(self._fd, 0)
+        """Empty the file; it keeps its room."""
+        if self._map is not None:
+            self._map[: self.size] = bytes(self.size)
         self.size = 0
 
     def close(self) -> None:
         """Give up the file; what is still in it stays for whoever looks for leftovers."""
-        if not self.size:
+        if self._map is not None:
+            self._map.close()
+        if self.size:
+            os.ftruncate(self._fd, self.size)
+        else:
             self.path.unlink(missing_ok=True)
         os.close(self._fd)
         self._fd = -1  # a late append must not reach whatever gets the number next

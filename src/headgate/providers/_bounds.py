@@ -12,7 +12,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     counted as sent and as decompressed; `ratio` is decompressed to sent bytes, beyond the first MiB; `error` is how
     much of an error's body is read, within `error_seconds`; `buffer` is what a stream may hold that nobody has taken.
     `connections` may be open at once, those unused for `rest` are closed: before servers' usual 60 s, so that seldom
-    a request meets a connection that is being closed.
+    a request meets a connection that is being closed. One that rested for `doubt` seconds and then ends without a word
+    is taken to have been closed meanwhile, and replaced; one that rested less was closed because of the request.
     """
 
     head: int = 16 * 1024
@@ -25,6 +26,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     buffer: int = 64 * 1024
     connections: int = 1024
     rest: float = 30.0
+    doubt: float = 1.0
 
 
 BOUNDS = Bounds()

@@ -46,7 +46,8 @@ class Connection(asyncio.Protocol):
         self.on_header = self._fields.__setitem__
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
-        self._exchanges = 0
+        self._used = False
+        self._doubtful = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = inf
         self.closed = False
@@ -74,17 +75,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def stale(self) -> bool:
-        """Whether the connection had been used before, and died without a word: nobody has worked on the request."""
-        return self._exchanges > 1 and not self._answering
+        """Whether the connection died without a word, most likely while it rested: nobody has worked on the request."""
+        return self._doubtful and not self._answering
 
     def send(self, head: bytes, body: bytes, clocks: Clocks, ends: float, end: str) -> None:
         """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`.
 
         `head` is the request's up to the number of bytes in its body, which is added.
         """
+        self._doubtful = self._used and monotonic() - self._since >= self._bounds.doubt
+        self._used = True
         self._begin(clocks, ends, end)
         self._rests = False
-        self._exchanges += 1
         if self.closed:
             self._fail(UpstreamDown("the upstream closed the connection"))
             return

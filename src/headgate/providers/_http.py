@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
@@ -10,9 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
-from headgate.core.faults import Fault
+from headgate.core.faults import Fault, UpstreamBroken
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
 from headgate.providers._faults import fault_of
+
+STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
+"""What a Reader stumbles with over an answer whose parts are not of the kinds that its dialect has."""
+
+log = logging.getLogger("headgate")
 
 
 class Options(BaseModel):
@@ -71,21 +77,18 @@ class HttpProvider:
         try:
             async with aclosing(self.wire.chunks(ask, call.clocks, call.deadline)) as chunks:
                 async for chunk in chunks:
-                    for event in reader.feed(chunk):
+                    for event in meant(reader.feed, chunk):
                         yield event
         except Answered as answered:
             raise self.fault(answered) from None
-        for event in reader.close():
+        for event in meant(reader.close):
             yield event
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """Ask for a whole answer, and say all that it says."""
         reader = self.reader(call)
-        try:
-            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
-        except Answered as answered:
-            raise self.fault(answered) from None
-        return list(reader.close())
+        reader.feed(await self.fetch(self.ask(call), call.clocks, call.deadline))
+        return list(meant(reader.close))
 
     async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
         """The whole body of an answer that is no stream. Raises Faults."""
@@ -98,3 +101,12 @@ class HttpProvider:
 def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
     """The header that carries a key (RFC 6750 2.1); none without a key."""
     return (("authorization", f"Bearer {api_key}"),) if api_key else ()
+
+
+def meant(read: Callable[..., Iterable[Event]], *chunk: bytes) -> Iterator[Event]:
+    """What a Reader says. An answer whose parts are of types that nobody expects is the upstream's fault, not a bug."""
+    try:
+        yield from read(*chunk)
+    except STRANGE as error:
+        log.warning("an answer of a shape nobody expects: %s", type(error).__name__, exc_info=error)
+        raise UpstreamBroken("the upstream sent an answer of an unexpected shape") from error

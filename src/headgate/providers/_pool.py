@@ -27,6 +27,11 @@ class Pool:
         """A connection that is ready at once, if there is one."""
         return self._resting.pop() if self._resting else None
 
+    def distrust(self) -> None:
+        """One at rest proved dead: those beside it most likely are, and nobody is to find out one by one."""
+        for connection in tuple(self._resting):
+            connection.close()
+
     async def take(self, patience: float, connect: float) -> Connection:
         """Open a connection, or wait up to `patience` seconds in line for a place; opening takes `connect` at most.
 

@@ -109,6 +109,7 @@ class HttpWire:
             except UpstreamDown:
                 if not connection.stale:
                     raise
+                self._pool.distrust()
         connection = await self._connection(clocks, ends, end)
         return await self._asked(connection, head, ask, clocks, ends, end)
 

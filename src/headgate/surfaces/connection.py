@@ -119,8 +119,8 @@ class Connection(HttpToolsProtocol):
         """The head is in: the body's deadline begins."""
         if self.phase == _LINGER:
             return
-        size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
-        if size > HEAD_BYTES or len(self.headers) > HEADERS:
+        # No head is larger than what was taken in so far; only where that is much is it worth measuring.
+        if (self.taken > HEAD_BYTES and self._head_size() > HEAD_BYTES) or len(self.headers) > HEADERS:
             self.refuse(431, TooLarge(_LARGE_HEAD))
             return
         self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
@@ -137,6 +137,9 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((exchange, self.app))
         else:
             self._start_asgi_task(exchange, self.app)
+
+    def _head_size(self) -> int:
+        return sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
 
     def _direct(self) -> bool:
         """Whether the request takes the fast lane; others have a body that must wait for the caller to be known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.surfaces import schemas, schemas_anthropic, schemas_openai
+from headgate.surfaces import schemas, schemas_anthropic, schemas_openai, schemas_responses
 from headgate.surfaces.said import Said
 
 QUESTION = "What is a headgate?"
@@ -107,6 +107,26 @@ DOCUMENTED: dict[str, Said] = {
         examples={
             "A message": {"model": "assistant", "max_tokens": 500, "messages": [_ASK]},
             "Streamed": {"model": "assistant", "max_tokens": 500, "messages": [_ASK], "stream": True},
+        },
+    ),
+    "/v1/responses": Said(
+        summary="Create a response",
+        description="OpenAI's Responses API, to any provider. What happened is told in `Headgate-…` headers. Unless "
+        "`store` is false, the response is kept for thirty days, for its caller alone."
+        + _VENDOR
+        + "\n\nA stream that failed ends with an `error` event, and without `response.completed`.",
+        tag="openai",
+        operation_id="create_response",
+        request=schemas_responses.ResponsesRequest,
+        reply=schemas_responses.ResponseObject,
+        events=schemas_responses.EVENTS,
+        examples={
+            "A text": {"input": QUESTION},
+            "Streamed": {"input": QUESTION, "stream": True},
+            "With a tool": {
+                "input": [{"role": "user", "content": "How is the weather in Bern?"}],
+                "tools": [{"type": "function", **_WEATHER}],
+            },
         },
     ),
 }

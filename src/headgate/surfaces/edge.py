@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from headgate.core.call import Call
-from headgate.core.events import Open, Reply
+from headgate.core.events import Open, Receipt, Reply
 from headgate.core.faults import Fault, InternalError, InvalidField, InvalidJson, Overloaded, TooLarge
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
@@ -53,7 +53,8 @@ class HungUp(Exception):
 class Endpoint(Struct, frozen=True):
     """One path that asks a model. `surface` is whose words its errors use; `stream` forces the mode.
 
-    `forwarded` picks the caller's headers that go on to an upstream of the same dialect.
+    `forwarded` picks the caller's headers that go on to an upstream of the same dialect. `prepare` completes a call
+    before it is admitted; `finish` is given the bytes that end an answer before they are sent.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Endpoint(Struct, frozen=True):
     whole: Callable[[Call, Reply], bytes]
     stream: bool | None = None
     forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
+    prepare: Callable[[Runtime, Principal, Call], Awaitable[None]] | None = None
+    finish: Callable[[Runtime, Principal, Call, bytes], Awaitable[None]] | None = None
 
 
 class Arrival(NamedTuple):
@@ -107,7 +110,8 @@ class Edge:
         try:
             if self._runtime.draining:
                 raise Overloaded(_STOPPING)
-            who = await self._runtime.identify(arrival.headers)
+            identify = self._runtime.identify
+            who = identify.known(arrival.headers) or await identify.verify(arrival.headers)
             body = arrival.body
             if body is None:
                 body = await read_body(arrival.receive, self._max_body)
@@ -151,24 +155,29 @@ class Edge:
         await response.fault(fault, endpoint.surface)
 
     async def _answer(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
+        if endpoint.prepare is not None:
+            await endpoint.prepare(self._runtime, who, call)
         gate = self._runtime.gate
         if call.stream:
             async with aclosing(gate.answer(who, call)) as events:
-                await self._stream(endpoint, call, events, response)
-        else:
-            opened, reply = await gate.reply(who, call)
-            await self._whole(endpoint, call, opened, reply, response)
+                await self._stream(endpoint, who, call, events, response)
+            return
+        opened, reply = await gate.reply(who, call)
+        body = endpoint.whole(call, reply)
+        if endpoint.finish is not None:
+            await endpoint.finish(self._runtime, who, call, body)
+        await self._whole(opened, reply, body, response)
 
-    async def _whole(self, endpoint: Endpoint, call: Call, opened: Open, reply: Reply, response: Response) -> None:
+    async def _whole(self, opened: Open, reply: Reply, body: bytes, response: Response) -> None:
         entry = reply.entry
         assert entry is not None  # noqa: S101 - the gate's promise
         headers = said_headers(opened)
         headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
         if entry.cost is not None:
             headers.append((b"headgate-cost-usd", b"%.9f" % (entry.cost / 1e9)))
-        await response.whole(200, endpoint.whole(call, reply), headers)
+        await response.whole(200, body, headers)
 
-    async def _stream(self, endpoint: Endpoint, call: Call, events: Events, response: Response) -> None:
+    async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
         writer = endpoint.writer(call)
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
@@ -177,6 +186,8 @@ class Edge:
         try:
             async for event in events:
                 data = writer.feed(event)
+                if type(event) is Receipt and endpoint.finish is not None:
+                    await endpoint.finish(self._runtime, who, call, data)
                 if data:
                     await response.write(data)
             await response.end()

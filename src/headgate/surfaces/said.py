@@ -6,6 +6,7 @@ Errors come from the one table of faults, and examples from the writers that mak
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from headgate.core.call import Call, Prompt
 from headgate.core.entry import Entry
 from headgate.core.events import Begin, Done, Event, Receipt, Reply, Text, Usage
 from headgate.core.faults import Fault
+from headgate.dialects.openai_responses import MARK
 from headgate.surfaces.credentials import CREDENTIALS
 from headgate.surfaces.edge import Endpoint
 from headgate.surfaces.faults import Surface, body_of, row_of, status_of
@@ -53,6 +55,9 @@ SAMPLES: tuple[Fault, ...] = (
 )
 
 Schema = dict[str, Any]
+
+_TIME = re.compile(r'("(?:created|created_at|completed_at)":)\d+')
+_KEY = re.compile(MARK + "[0-9a-f]{40}")
 
 
 def _header(description: str, kind: str = "string", example: Any = None) -> Schema:
@@ -201,7 +206,7 @@ class Said(Struct, frozen=True, kw_only=True):
             reply = Reply()
             for event in events:
                 reply.add(event)
-            answer = _undated(json.loads(endpoint.whole(call, reply)))
+            answer = json.loads(_undated(endpoint.whole(call, reply)))
             content["application/json"] = {"schema": ref(self.reply), "example": answer}
         if endpoint.stream is not False:
             content["text/event-stream"] = {
@@ -246,17 +251,9 @@ def _events(words: Sequence[str]) -> list[Event]:
 
 def _streamed(endpoint: Endpoint, call: Call, events: Sequence[Event]) -> str:
     writer = endpoint.writer(call)
-    frames = b"".join(map(writer.feed, events)).decode().split("\n\n")
-    return "\n\n".join(map(_undated_frame, frames))
+    return _undated(b"".join(map(writer.feed, events)))
 
 
-def _undated_frame(text: str) -> str:
-    head, mark, data = text.rpartition("data: ")
-    if not data.startswith('{"id"'):
-        return text
-    return head + mark + json.dumps(_undated(json.loads(data)), separators=(",", ":"))
-
-
-def _undated(body: Schema) -> Schema:
-    """The body with a fixed time in it, so that the document is always the same."""
-    return {**body, "created": 1_763_712_000} if "created" in body else body
+def _undated(body: bytes) -> str:
+    """The body with a fixed time and key in it, so that the document is always the same."""
+    return _KEY.sub(MARK + "0" * 40, _TIME.sub(r"\g<1>1763712000", body.decode()))

@@ -9,6 +9,7 @@ from headgate.dialects import simple
 from headgate.surfaces.anthropic import MESSAGES
 from headgate.surfaces.edge import Endpoint
 from headgate.surfaces.openai import CHAT_COMPLETIONS
+from headgate.surfaces.responses import RESPONSES
 
 
 def endpoints(config: Config) -> dict[str, Endpoint]:
@@ -24,4 +25,5 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
         "/generate": Endpoint("generate", "simple", generate.parse, generate.writer, generate.whole, stream=False),
         "/v1/chat/completions": CHAT_COMPLETIONS,
         "/v1/messages": MESSAGES,
+        "/v1/responses": RESPONSES,
     }
