@@ -28,7 +28,7 @@ from headgate.runtime import RawHeaders, Runtime
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
-from headgate.stores.opening import open_database
+from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
 from headgate.telemetry.logs import CallLog
@@ -58,11 +58,11 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         database = open_database(config.store.url, config.base_dir)
         stack.callback(database.close)
-        await asyncio.to_thread(database.migrate)
+        await asyncio.to_thread(make_ready, database)
         metrics = Metrics()
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        ledger = Ledger(Recorded(entries, metrics, lines), database.path.parent / "outbox")
+        ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox")
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
