@@ -274,7 +274,7 @@ def providers() -> str:
     """Every kind of provider, with its variables and settings."""
     plugged = {point.name for point in entry_points(group=GROUP)}
     kinds_ = {name: kind for name, kind in sorted(kinds().items()) if name not in plugged}
-    presets = {name: kind for name, kind in kinds_.items() if kind.options.__bases__[0] is openai.Options}
+    presets = {name: kind for name, kind in kinds_.items() if kind.connect is openai.connect and name != "openai"}
     own = {name: kind for name, kind in kinds_.items() if name not in presets}
     lines = [
         PROVIDERS,
@@ -295,14 +295,14 @@ def _row(*cells: str) -> str:
 def _told(kind: Kind) -> tuple[str, ...]:
     options = kind.options
     variables = ", ".join(f"`{variable}`" for variable in options.env)
-    return f"`{kind.name}`", variables, _code(options.default_model), _code(options.model_fields["base_url"].default)
+    url = options.model_fields["base_url"].get_default() or ""
+    return f"`{kind.name}`", variables, _code(options.default_model), _code(url if isinstance(url, str) else "")
 
 
 def _able(kind: Kind) -> str:
     """Whether it can turn texts into vectors, and count tokens."""
-    required = [name for name, field in kind.options.model_fields.items() if field.is_required()]
-    sample = {name: "https://vendor.example" if name.endswith("_url") else "name" for name in required}
-    provider = kind.connect(kind.options(**sample), ScriptedWire())
+    required = (key for key, field in kind.options.model_fields.items() if field.is_required())
+    provider = kind.connect(kind.options(**dict.fromkeys(required, "https://example.com")), ScriptedWire())
     return "".join(f" {'yes' if isinstance(provider, ability) else ''} |" for ability in (Embedder, Counter))
 
 

@@ -28,7 +28,8 @@ class Runtime:
     """Everything that handlers need, made once at start.
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
-    `checks` are readiness checks by name: each returns what is wrong, or an empty string.
+    `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
+    of what calls can be served without.
     """
 
     config: Config
@@ -47,4 +48,5 @@ class Runtime:
     reload: Callable[[], Awaitable[list[str]]]
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
+    degraded: dict[str, Callable[[], str]] = field(default_factory=dict)
     draining: bool = False

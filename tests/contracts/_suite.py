@@ -21,7 +21,7 @@ from headgate.config import load
 from headgate.core.call import Call
 from headgate.core.entry import Entry
 from headgate.core.events import Event, Receipt, Reply
-from headgate.core.faults import Fault
+from headgate.core.faults import Fault, Unsupported
 from headgate.core.seams import Provider
 from headgate.dialects import openai_chat
 from headgate.providers import openai
@@ -158,6 +158,29 @@ def fold(events: list[Event]) -> Reply:
     return reply
 
 
+async def asked(name: str, vendor: Vendor, feature: str, *, stream: bool = False) -> None:
+    """Check that the question becomes the vendor's own, or is refused with the field that it is about."""
+    sent = vendor.sent[feature]
+    provider, wire = connected(name, vendor, *script_of(vendor, FEATURES["text"].says, stream=stream))
+    call = translated(vendor, callers()["openai"].QUESTIONS[feature], stream=stream)
+    _, fault = await heard_until(provider, call)
+    if isinstance(sent, Refused):
+        assert isinstance(fault, Unsupported), "it is not refused"
+        assert (fault.field, wire.asks) == (sent.field, [])
+        assert fault.message
+        return
+    assert fault is None, fault
+    (ask,) = wire.asks
+    assert (ask.method, ask.stream) == ("POST", stream)
+    assert ask.path == (vendor.stream_path if stream and vendor.stream_path else vendor.path)
+    assert vendor.credential in ask.headers
+    assert SECRET not in ask.path + ask.body.decode()
+    body = json.loads(ask.body)
+    if "model" in body:
+        assert body.pop("model") == vendor.model
+    assert body == sent | (vendor.streamed if stream else {})
+
+
 async def answered(name: str, vendor: Vendor, feature: str, *, stream: bool) -> Answer:
     """What comes of a question when its answer is understood."""
     script = script_of(vendor, answers_of(vendor, feature), stream=stream)
@@ -231,3 +254,20 @@ def hear(caller: ModuleType, data: bytes, *, stream: bool) -> Answer:
     """What the bytes say to a caller of this surface."""
     answer: Answer = caller.hear_stream(data) if stream else caller.hear_whole(data)
     return answer
+
+
+async def result(name: str, vendor: Vendor, feature: str) -> str:
+    """How a feature stands at a provider: `works`, `refused` or `never`. Raises AssertionError where a check fails."""
+    await asked(name, vendor, feature)
+    if isinstance(vendor.sent[feature], Refused):
+        return "refused"
+    if not offered(vendor, feature):
+        return "never"
+    for stream in (False, True):
+        assert await answered(name, vendor, feature, stream=stream) == answers_of(vendor, feature)
+        for surface, caller in callers().items():
+            reached = api_of(vendor, surface)
+            if feature in caller.QUESTIONS and offered(reached, feature):
+                said = await spoken(caller, name, reached, feature, stream=stream)
+                assert said == caller.heard_as(answers_of(reached, feature))
+    return "works"

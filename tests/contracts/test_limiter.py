@@ -1,6 +1,7 @@
 """What every Limiter promises."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -8,7 +9,9 @@ import pytest
 
 from headgate.core.limit import Want
 from headgate.core.seams import Limiter, Refusal
+from headgate.stores._redis import Script
 from headgate.stores.memory import MemoryLimiter
+from headgate.stores.redis import SCRIPTS, RedisLimiter
 
 pytestmark = pytest.mark.anyio
 
@@ -21,18 +24,38 @@ class Bench:
     sleep: Callable[[float], Awaitable[None]]
 
 
-def memory() -> Bench:
+@asynccontextmanager
+async def memory(_: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     time = [1000.0]
 
     async def sleep(seconds):
         time[0] += seconds
 
-    return Bench(MemoryLimiter(lambda: time[0]), sleep)
+    yield Bench(MemoryLimiter(lambda: time[0]), sleep)
 
 
-@pytest.fixture(params=[memory])
-def bench(request):
-    return request.param()
+@asynccontextmanager
+async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    # Time is the server's; here it is as much ahead as a key of it says.
+    now, ahead = "+ clock[2]", "+ clock[2] + (redis.call('GET', 'ahead') or 0)"
+    scripts = [Script.of(Script.named(name).text.replace(now, ahead)) for name in SCRIPTS]
+    limiter = RedisLimiter(request.getfixturevalue("redis_url"), patience=5.0, scripts=scripts)
+    await limiter._redis.call(("FLUSHDB",))
+    slept = [0.0]
+
+    async def sleep(seconds):
+        slept[0] += seconds
+        await limiter._redis.call(("SET", "ahead", int(slept[0] * 1_000_000)))
+        limiter._send_leases()  # as it would have, had the time passed
+
+    yield Bench(limiter, sleep)
+    await limiter.aclose()
+
+
+@pytest.fixture(params=[memory, redis])
+async def bench(request):
+    async with request.param(request) as bench:
+        yield bench
 
 
 def requests(limit, window=60.0, key="r"):

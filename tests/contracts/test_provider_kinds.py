@@ -21,7 +21,6 @@ from headgate.core.call import (
 from headgate.core.embedding import EmbedCall
 from headgate.core.faults import (
     CallerFault,
-    Fault,
     Unsupported,
     UpstreamAuth,
     UpstreamBroken,
@@ -233,15 +232,15 @@ def test_a_status_is_the_fault_that_it_means_and_tells_no_key(kind, status, faul
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_vectors_of_what_it_cannot_embed_are_refused(kind):
+async def test_token_ids_are_embedded_or_refused(kind):
     found = provider(kind, [Answered(500, {}, b"{}")])
     if not isinstance(found, Embedder):
         pytest.skip(f"{kind} makes no vectors")
-    if kind == "echo":
-        pytest.skip("echo makes vectors of anything")
-    with pytest.raises(Fault) as raised:
-        await found.embed(EmbedCall(model="owner/model", inputs=((1, 2),)))
-    assert isinstance(raised.value, Unsupported | UpstreamDown)
+    try:
+        made = await found.embed(EmbedCall(model="owner/model", inputs=((1, 2),)))
+    except (Unsupported, UpstreamDown):
+        return
+    assert len(made.vectors) == 1
 
 
 def test_a_kind_that_keeps_to_none_of_this_would_be_found(monkeypatch):

@@ -12,6 +12,7 @@ from contracts._suite import (
     SECRET,
     answered,
     answers_of,
+    asked,
     callers,
     connected,
     fold,
@@ -25,9 +26,9 @@ from contracts._suite import (
     translated,
     vendor_of,
 )
-from contracts._vendor import Apart, Refused
+from contracts._vendor import Apart
 from headgate.core.events import Done, Text
-from headgate.core.faults import Unsupported, UpstreamBroken
+from headgate.core.faults import UpstreamBroken
 from headgate.core.seams import Answered
 from headgate.providers.kinds import kinds
 
@@ -60,26 +61,7 @@ def test_a_kind_without_transcripts_is_told_what_to_do(monkeypatch):
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(("name", "feature"), ASKED)
 async def test_a_question_becomes_the_vendors_own_or_is_refused_in_clear_words(name, feature, stream):
-    vendor = ALL[name]
-    sent = vendor.sent[feature]
-    provider, wire = connected(name, vendor, *script_of(vendor, FEATURES["text"].says, stream=stream))
-    call = translated(vendor, QUESTIONS[feature], stream=stream)
-    if isinstance(sent, Refused):
-        with pytest.raises(Unsupported) as caught:
-            await heard(provider, call)
-        assert (caught.value.field, wire.asks) == (sent.field, [])
-        assert caught.value.message
-        return
-    await heard(provider, call)
-    (ask,) = wire.asks
-    assert (ask.method, ask.stream) == ("POST", stream)
-    assert ask.path == (vendor.stream_path if stream and vendor.stream_path else vendor.path)
-    assert vendor.credential in ask.headers
-    assert SECRET not in ask.path + ask.body.decode()
-    body = json.loads(ask.body)
-    if "model" in body:
-        assert body.pop("model") == vendor.model
-    assert body == sent | (vendor.streamed if stream else {})
+    await asked(name, ALL[name], feature, stream=stream)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -1,12 +1,13 @@
 """What Azure's answers say beside OpenAI's words: what its content filters found, wherever it stands."""
 
+import json
+
 import pytest
 from hypothesis import given
 
 from headgate.core.events import Begin, Done, Extra, Text
 from headgate.core.faults import UpstreamBroken, UpstreamBusy
-from headgate.dialects.azure_answer import AnswerReader, StreamReader
-from headgate.dialects.openai_chat_reader import Watcher
+from headgate.dialects.azure_answer import AnswerReader, StreamReader, Watcher
 
 from ._vendors import CUTS, cut, fold, frames, read
 
@@ -102,11 +103,37 @@ def test_findings_that_come_after_the_end_are_told():
     assert [event.reason for event in events if isinstance(event, Done)] == ["stop"]
 
 
-def test_a_caller_of_the_dialect_gets_the_findings_where_azure_put_them():
-    body = frames(*ASYNCHRONOUS)
-    reply = fold(read(Watcher(), body, b"data: [DONE]\n\n"))
-    assert reply.verbatim == body
-    assert reply.begin.id == "chatcmpl-1"
+def passed(*chunks):
+    """The chunks that a caller of the dialect gets."""
+    data = fold(read(Watcher(), *chunks)).verbatim
+    return [json.loads(frame.removeprefix(b"data: ")) for frame in data.split(b"\n\n") if frame]
+
+
+def test_a_caller_of_the_dialect_gets_every_finding_in_chunks_of_one_name():
+    told = passed(frames(*ASYNCHRONOUS), b"data: [DONE]\n\n")
+    assert {(chunk["id"], chunk["model"]) for chunk in told} == {("chatcmpl-1", "gpt-4o-2024-11-20")}
+    assert told[0] == {**ASYNCHRONOUS[1], "prompt_filter_results": PROMPT}
+    assert told[1:3] == ASYNCHRONOUS[2:4]
+    assert told[3]["choices"] == [{"delta": {}, **ASYNCHRONOUS[4]["choices"][0]}]
+
+
+def test_what_a_caller_of_the_dialect_can_have_as_it_is_stays_as_it_is():
+    rest = frames(*STREAM[2:5])
+    assert fold(read(Watcher(), frames(*STREAM))).verbatim.endswith(rest)
+    assert fold(read(Watcher(), frames(*STREAM[1:]))).verbatim == frames(*STREAM[1:5])
+
+
+@given(CUTS)
+def test_any_split_passes_the_same_on(cuts):
+    assert passed(*cut(frames(*ASYNCHRONOUS), cuts)) == passed(frames(*ASYNCHRONOUS))
+
+
+def test_an_error_is_a_fault_for_a_caller_of_the_dialect_too():
+    for before in ([], STREAM[:1], STREAM[:3]):
+        with pytest.raises(UpstreamBusy):
+            list(read(Watcher(), frames(*before, {"id": "", "error": {"code": "429", "message": "Rate limit."}})))
+    with pytest.raises(UpstreamBroken):
+        read(Watcher(), frames(STREAM[0]))
 
 
 @pytest.mark.parametrize(

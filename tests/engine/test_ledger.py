@@ -310,3 +310,17 @@ def test_no_entry_is_lost_when_the_process_is_killed(table, tmp_path, outbox, li
     recover(outbox, table)
     assert set(told) <= set(ids(table))
     assert list(outbox.iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_entries_of_the_living_are_told_of_by_themselves_alone(store, table, outbox):
+    told = Switched(table)
+    mine, other = Ledger(told, outbox, others=table, interval=60), Ledger(store, outbox, interval=60)
+    theirs = entry()
+    other.post(theirs)
+    assert await mine.catch_up() == 1
+    assert ids(table) == [theirs.id]
+    assert told.batches == []
+    assert await other.close()
+    assert store.batches == [1]
+    assert await mine.close()

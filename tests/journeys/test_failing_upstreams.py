@@ -350,3 +350,13 @@ async def test_answers_of_strange_shapes_are_no_bug(service, upstreams, kind):
     await asyncio.gather(
         *(check(surface, *case) for number, case in enumerate(cases) for surface in SURFACES[number % 3 :][:1])
     )
+
+
+@pytest.mark.anyio
+async def test_a_target_that_is_spared_fails_as_it_did(service, upstreams):
+    model = upstreams.model(error(429, headers={"retry-after": "7"}))
+    for _ in range(7):
+        answer = await service.post(PATHS["openai"], ask("openai", f"openai/{model}"), key=KEY)
+        check_error("openai", answer, 429)
+        assert int(answer.headers["retry-after"]) >= 1
+    assert len(upstreams.requests(model)) == 5

@@ -146,6 +146,17 @@ async def test_exceptions_are_faults(asker, status, name, text, fault):
     assert "of-ours" not in raised.value.message
 
 
+async def test_tokens_are_counted(asker):
+    async with ScriptedUpstream([whole(b'{"inputTokens": 12}')], [whole(b'{"tokens": 12}')]) as upstream:
+        provider = connect(at(upstream), asker.wire(upstream))
+        assert await provider.count(call()) == 12
+        with pytest.raises(UpstreamBroken):
+            await provider.count(call())
+    assert upstream.requests[0].path.endswith("/count-tokens")
+    asked = {"messages": [{"role": "user", "content": [{"text": "hello"}]}]}
+    assert json.loads(upstream.requests[0].body) == {"input": {"converse": asked}}
+
+
 async def test_texts_become_vectors(asker):
     def titan(number):
         return whole(json.dumps({"embedding": [number], "inputTextTokenCount": 2}).encode())

@@ -359,6 +359,12 @@ async def test_what_it_cannot_do_is_refused_by_name(tiny, fields):
     assert raised.value.field in fields
 
 
+async def test_tokens_are_counted_without_an_answer(tiny):
+    assert await tiny.count(call("0é")) == len("user:0é".encode())
+    with pytest.raises(Unsupported):
+        await tiny.count(asked(tools=[TOOL]))
+
+
 async def test_not_to_reason_is_no_wish(tiny):
     assert (await said(tiny, call("0", reasoning=Reasoning("none")))).text == "123456789"
 

@@ -136,6 +136,21 @@ async def test_a_caller_of_claudes_dialect_is_passed_on(asker):
     assert reply.usage.tokens_out == 1
 
 
+async def test_tokens_are_counted_by_either_publisher(asker):
+    async with ScriptedUpstream([whole(b'{"totalTokens": 12}')], [whole(b'{"input_tokens": 13}')]) as upstream:
+        provider = connect(options(), asker.wire(upstream))
+        assert [await provider.count(asked) for asked in (call(), call(CLAUDE), native())] == [12, 13, 13]
+    paths = [request.path.removeprefix(PLACE) for request in upstream.requests]
+    assert paths == [
+        "/google/models/gemini-2.5-flash:countTokens",
+        "/anthropic/models/count-tokens:rawPredict",
+        "/anthropic/models/count-tokens:rawPredict",
+    ]
+    said = json.loads(upstream.requests[2].body)
+    assert (said["model"], said["anthropic_version"], "stream" in said) == (CLAUDE, "vertex-2023-10-16", False)
+    assert json.loads(upstream.requests[1].body)["model"] == CLAUDE
+
+
 def test_a_bound_of_ours_is_told():
     asked = native()
     asked.bound(5)

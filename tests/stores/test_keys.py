@@ -7,7 +7,6 @@ import pytest
 from headgate.core.faults import NotFound
 from headgate.core.key import SHOWN, digest, looks_like_key
 from headgate.stores.keys import KeyStore
-from headgate.stores.sqlite import SqliteDatabase
 
 
 class Clock:
@@ -22,14 +21,6 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = SqliteDatabase(tmp_path / "headgate.db")
-    database.migrate()
-    yield database
-    database.close()
 
 
 @pytest.fixture
@@ -63,9 +54,10 @@ def test_an_empty_list_of_models_stays_empty(store):
     assert store.get(record.id).models == ()
 
 
-def test_the_database_never_holds_the_text_of_a_key(store, database):
+def test_the_database_never_holds_the_text_of_a_key(store, database, tmp_path):
     text, _ = store.create()
-    assert text.encode() not in b"".join(path.read_bytes() for path in database.path.parent.iterdir())
+    assert text not in str(database.rows("SELECT * FROM api_keys"))
+    assert text.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*.db*"))
 
 
 def test_keys_are_listed_newest_first_by_owner_or_prefix(store, clock):

@@ -5,15 +5,11 @@ from __future__ import annotations
 import pytest
 
 from headgate.stores.prompts import PromptTable
-from headgate.stores.sqlite import SqliteDatabase
 
 
 @pytest.fixture
-def prompts(tmp_path):
-    database = SqliteDatabase(tmp_path / "headgate.db")
-    database.migrate()
-    yield PromptTable(database)
-    database.close()
+def prompts(database):
+    return PromptTable(database)
 
 
 def test_the_newest_version_is_in_force_and_old_ones_stay_readable(prompts):

@@ -8,12 +8,13 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.limiter import limiter_of
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
@@ -28,11 +29,14 @@ from headgate.runtime import RawHeaders, Runtime
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
-from headgate.stores.opening import open_database
+from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from headgate.stores.redis import RedisLimiter
 
 log = logging.getLogger("headgate")
 
@@ -58,11 +62,11 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         database = open_database(config.store.url, config.base_dir)
         stack.callback(database.close)
-        await asyncio.to_thread(database.migrate)
+        await asyncio.to_thread(make_ready, database)
         metrics = Metrics()
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        ledger = Ledger(Recorded(entries, metrics, lines), database.path.parent / "outbox")
+        ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
@@ -72,7 +76,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
         prices = prices_of(config, sources)
-        admission = Admission(routes, config.tiers, rules_of(config), MemoryLimiter(), ledger, prices)
+        limiter = limiter_of(config)
+        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
         verifier = verifier_of(config)
         if verifier is not None:
             stack.push_async_callback(verifier.aclose)
@@ -93,6 +98,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             reload=lambda: take_over(runtime, sources),
         )
         runtime.checks = checks_of(runtime)
+        if not isinstance(limiter, MemoryLimiter):
+            _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
         _background(stack, ring.watch())
         _background(stack, watch(runtime, sources))
@@ -100,6 +107,14 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
         yield runtime
+
+
+def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
+    """Keep the shared limiter connected, and say when it is not."""
+    stack.push_async_callback(limiter.aclose)
+    _background(stack, limiter.watch())
+    watched = runtime.degraded if limiter.local else runtime.checks
+    watched["shared"] = lambda: "the shared store is out of reach" if limiter.degraded else ""
 
 
 def _background(stack: AsyncExitStack, work: Any) -> None:

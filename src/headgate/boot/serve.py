@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from headgate.boot.app import create_app
 from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
+from headgate.boot.workers import Workers
 from headgate.config import Config, ConfigError, Problem, load
+from headgate.stores.opening import make_ready, open_database
 from headgate.surfaces import server
 from headgate.surfaces.app import Headgate
 from headgate.telemetry.logs import configure
@@ -30,10 +33,21 @@ def serve(
     if reload:
         _run_again_on_change(config)
         return
+    check_store(config)
     sources = check(config)
-    listener = listen(config.server.host, config.server.port)
+    several = config.server.workers > 1
+    listener = listen(config.server.host, config.server.port, several=several)
+    port = listener.getsockname()[1]
+    click.echo(banner(config, sources, port), err=True)
+    if not several:
+        work(config, listener)
+    elif not Workers(lambda: work(config, listen(config.server.host, port, several=True)), config.server.workers).run():
+        raise RuntimeError("the workers cannot start")
+
+
+def work(config: Config, listener: socket.socket) -> None:
+    """Serve from one process, on its own socket."""
     app = create_app(config)
-    click.echo(banner(config, sources, listener.getsockname()[1]), err=True)
     server.serve(
         app,
         listener,
@@ -48,11 +62,22 @@ def _stop(app: Headgate) -> None:
     app.runtime.draining = True
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises OSError with words that say what to do."""
+def check_store(config: Config) -> None:
+    """Refuse to serve without a database, or with one whose tables do not fit. Raises Unavailable, SchemaOutOfDate."""
+    database = open_database(config.store.url, config.base_dir)
+    try:
+        make_ready(database)
+    finally:
+        database.close()
+
+
+def listen(host: str, port: int, *, several: bool = False) -> socket.socket:
+    """A bound socket, one of `several` on the same port. Raises OSError with words that say what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if several:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -85,6 +110,9 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
     if default.startswith("echo/"):
         lines.append("  note           no provider is configured: the built-in echo repeats what it is told;")
         lines.append("                 set GEMINI_API_KEY, OPENAI_API_KEY or another provider's variable")
+    if config.server.workers > 1:
+        lines.append(f"  workers        {config.server.workers} processes")
+    lines.append(f"  limits         {_counted(config)}")
     lines.append(f"  callers        {', '.join(_callers(config))}")
     lines.append(
         f"  data           {config.store.url}" if "@" not in config.store.url else "  data           (database)"
@@ -93,6 +121,16 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
     if not server.fast():
         lines.append("  warning        uvloop or httptools is missing: every request costs about 3.5 times the CPU")
     return "\n".join(lines)
+
+
+def _counted(config: Config) -> str:
+    if config.shared.url:
+        shared = urlsplit(config.shared.url)
+        return f"counted for all processes by {shared.scheme}://{shared.hostname or shared.path}"
+    alone = config.server.workers == 1
+    return (
+        "counted in memory" if alone else "counted by each process for itself: together they allow as many times more"
+    )
 
 
 def _callers(config: Config) -> list[str]:

@@ -13,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from headgate.config import Config
-    from headgate.stores.sqlite import SqliteDatabase
+    from headgate.stores.opening import AnyDatabase
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,14 +92,14 @@ def moment(seconds: float | None) -> str | None:
 
 
 @contextmanager
-def database(config: Config, *, migrate: bool = True) -> Iterator[SqliteDatabase]:
-    """The configured database, with its schema up to date."""
-    from headgate.stores.opening import open_database
+def database(config: Config, *, migrate: bool = True) -> Iterator[AnyDatabase]:
+    """The configured database, with its schema up to date. Raises SchemaOutOfDate where only you may do that."""
+    from headgate.stores.opening import make_ready, open_database
 
     opened = open_database(config.store.url, config.base_dir)
     try:
         if migrate:
-            opened.migrate()
+            make_ready(opened)
         yield opened
     finally:
         opened.close()

@@ -233,7 +233,14 @@ class Shared(Section):
     """What replicas and workers count together."""
 
     url: str = Field("", repr=False, description="`redis://…` (Redis or Valkey); empty: this process alone.")
-    when_down: Literal["refuse", "local"] = Field("refuse", description="What limits do while the store is out.")
+    when_down: Literal["refuse", "local"] = Field(
+        "refuse",
+        description="What calls under a limit do while the store is out. `refuse`: 503. `local`: each process counts "
+        "its share of the limits for itself; under a cap on money calls are refused all the same.",
+    )
+    replicas: int = Field(
+        1, ge=1, description="Services that share the store; with `local` each takes this part of the limits."
+    )
     per_process: bool = Field(False, description="Accept that several workers count limits each for itself.")
 
     @field_validator("url")

@@ -40,12 +40,11 @@ REASONS: dict[str, Reason] = {
     "refusal": "filter",
     "pause_turn": "pause",
 }
-_IMITATED: dict[str, Reason] = {"content_filter": "filter"}
-"""What servers say that imitate Anthropic's."""
-
+_OTHER_REASONS: dict[str, Reason] = {"content_filter": "filter"}  # of servers that imitate Anthropic's
 MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
+_OTHERS: dict[str, Reason] = {"content_filter": "filter"}  # of servers that imitate Anthropic's
 _KIND = re.compile("[a-z_]{1,64}")
 _CLOSING = ("stop_details", "container", "context_management")
 _encode = msgspec.json.Encoder().encode
@@ -332,7 +331,7 @@ def begin_of(message: dict[str, Any]) -> Begin:
 def done_of(said: dict[str, Any]) -> Done:
     """The end of an answer, from the object that holds `stop_reason`."""
     raw = _text(said, "stop_reason")
-    return Done(REASONS.get(raw) or _IMITATED.get(raw, "other"), raw=raw, stop_sequence=_text(said, "stop_sequence"))
+    return Done(REASONS.get(raw) or _OTHERS.get(raw, "other"), raw=raw, stop_sequence=_text(said, "stop_sequence"))
 
 
 def usage_of(raw: dict[str, Any]) -> Usage | None:

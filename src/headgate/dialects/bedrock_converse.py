@@ -68,6 +68,7 @@ _FORMATS = {
     "text/markdown": "md",
     "text/plain": "txt",
 }
+_COUNTED = frozenset({"messages", "system", "toolConfig", "additionalModelRequestFields"})
 _BLOCKS = {"image": "image", "audio": "audio", "file": "document"}
 _NO_ID = re.compile(r"[^a-zA-Z0-9_.:-]")
 _NO_NAME = re.compile(r"[^a-zA-Z0-9\s()\[\]-]|\s+")
@@ -92,6 +93,12 @@ def request(prompt: Prompt, model: str) -> dict[str, Any]:
         said["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
     _tell_apart(said["messages"])
     return {name: value for name, value in said.items() if value}
+
+
+def count_request(prompt: Prompt, model: str) -> dict[str, Any]:
+    """The body of CountTokens, for all that `request` would send and that is counted."""
+    said = request(prompt, model)
+    return {"input": {"converse": {name: value for name, value in said.items() if name in _COUNTED}}}
 
 
 def _refuse(prompt: Prompt) -> None:

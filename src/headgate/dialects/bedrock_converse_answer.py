@@ -96,6 +96,14 @@ class AnswerReader(WholeReader):
             raise UpstreamBroken("Bedrock sent an answer of an unknown shape") from None
 
 
+def count_of(data: dict[str, Any]) -> int:
+    """The tokens that CountTokens counted. Raises UpstreamBroken for another answer."""
+    count = data.get("inputTokens")
+    if type(count) is not int:
+        raise UpstreamBroken("Bedrock counted tokens in an unknown shape")
+    return count
+
+
 def status_of(exception: str, body: bytes, status: int = 500) -> int:
     """The status that an exception of that name means; `status` is for one that is not known."""
     name = exception.partition(":")[0].rpartition("#")[2]

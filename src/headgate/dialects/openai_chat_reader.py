@@ -61,7 +61,7 @@ class StreamReader(SseReader):
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Events of one chunk."""
         check_chunk(name, data)
-        if not self._begun and names_itself(data):
+        if not self._begun and (data.get("id") or data.get("choices")):  # Azure's first chunk names nothing yet
             self._begun = True
             yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         for choice in data.get("choices") or ():
@@ -129,7 +129,7 @@ class Watcher(SseReader):
         chunk = decode(data)
         check_chunk(name, chunk)
         choices = chunk.get("choices")
-        if not self._begun and names_itself(chunk):
+        if not self._begun and (choices or chunk.get("id")):
             self._begun = True
             meant.append(Begin(text_of(chunk.get("id")), text_of(chunk.get("model"))))
         usage = usage_of(chunk)
@@ -290,11 +290,6 @@ def usage_of(data: dict[str, Any]) -> Usage | None:
     if reasoning and usage.get("total_tokens") == tokens_in + tokens_out + reasoning:
         tokens_out += reasoning  # xAI counts reasoning beside the completion, not in it
     return Usage(tokens_in, tokens_out, cached, reasoning=reasoning, raw=usage)
-
-
-def names_itself(chunk: dict[str, Any]) -> bool:
-    """Whether this is a chunk of the answer: Azure sends what it thinks of the prompt before, in one without a name."""
-    return bool(chunk.get("id") or chunk.get("choices"))
 
 
 def index_of(choice: dict[str, Any], at: int = 0) -> int:

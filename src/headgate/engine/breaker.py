@@ -31,7 +31,8 @@ RECORD = 20
 class Breaker:
     """Closed while calls succeed, then open for `cooldown` seconds, then one trial at a time.
 
-    It opens once `failures` calls in a row failed, and with them at least half of the last RECORD. The cooldown doubles with each failed trial, up to `longest` seconds.
+    It opens once `failures` calls in a row failed, and with them at least half of the last RECORD. The cooldown doubles
+    with each failed trial, up to `longest` seconds.
     """
 
     def __init__(

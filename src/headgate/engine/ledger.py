@@ -44,12 +44,20 @@ class Ledger:
     """Posts entries to a store by way of an outbox in `directory`. Belongs to one event loop.
 
     `interval` seconds is how long entries gather; `max_bytes` bounds the outbox while the store is out of reach.
+    `others` is the store for entries of other living processes, if they are to be written without what goes with ours.
     """
 
     def __init__(
-        self, store: LedgerStore, directory: Path, *, interval: float = INTERVAL, max_bytes: int = MAX_BYTES
+        self,
+        store: LedgerStore,
+        directory: Path,
+        *,
+        others: LedgerStore | None = None,
+        interval: float = INTERVAL,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._store = store
+        self._others = others
         self._directory = directory
         self._interval = interval
         self._outbox = Outbox(directory, new_id(), max_bytes)
@@ -115,7 +123,7 @@ class Ledger:
         """
         await self.flush()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, recover, self._directory, self._store)
+        return await loop.run_in_executor(self._thread, recover, self._directory, self._store, self._others)
 
     async def close(self, patience: float = 2 * PATIENCE) -> bool:
         """Flush and let go of the files; whether nothing is left. What is left is moved at the next start."""

@@ -131,8 +131,10 @@ def move(path: Path, store: LedgerStore) -> int:
     return moved
 
 
-def recover(directory: Path, store: LedgerStore) -> int:
+def recover(directory: Path, store: LedgerStore, others: LedgerStore | None = None) -> int:
     """Move what every process's outbox in the directory holds, and delete what the dead left; how many entries.
+
+    `others` takes the entries of the living in the place of the store: they move them too, and tell of them.
 
     Afterwards the store has every entry that was posted before the call by anyone on this machine. Blocks.
     """
@@ -140,7 +142,7 @@ def recover(directory: Path, store: LedgerStore) -> int:
     for path in sorted(directory.glob("*" + SUFFIX)):
         with suppress(FileNotFoundError), path.open("r+b") as file:
             orphaned = _lock(file.fileno())
-            moved += move(path, store)
+            moved += move(path, store if orphaned else others or store)
             if orphaned:
                 path.unlink(missing_ok=True)
     return moved

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 
 from headgate.core.call import Call, Clocks, System
 from headgate.core.events import Event
-from headgate.core.faults import Fault, InternalError, NotFound, Then
+from headgate.core.faults import Fault, InternalError, NotFound, Then, UpstreamFault
 from headgate.core.seams import Events, Provider
 from headgate.engine.breaker import Breaker
 
@@ -197,6 +197,11 @@ def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | No
 def _all_tripped(route: Route) -> Fault:
     """What callers hear while every target of a route is being spared."""
     wait = min((target.breaker.opens_in() for target in route.targets), default=1.0)
-    fault = route.targets[0].breaker.last_fault if route.targets else None
-    said = type(fault) if fault is not None else InternalError
-    return said(f"every target of {route.name} has been failing; they are tried again soon", retry_after=max(1.0, wait))
+    last = route.targets[0].breaker.last_fault if route.targets else None
+    said = type(last) if last is not None else InternalError
+    fault = said(
+        f"every target of {route.name} has been failing; they are tried again soon", retry_after=max(1.0, wait)
+    )
+    if isinstance(fault, UpstreamFault) and isinstance(last, UpstreamFault):
+        fault.status = last.status
+    return fault

@@ -84,7 +84,7 @@ def generate(loaded: Loaded, prompt: Prompt, most: int, put: Callable[[Event], b
     """Answer, of at most `most` tokens, until `put` says that nobody listens. Raises ContextTooLong, Unsupported."""
     import torch  # noqa: PLC0415 - loaded by now
 
-    ids = _encoded(loaded, prompt)
+    ids = encoded(loaded, prompt)
     room = loaded.window - len(ids)
     if room < 1:
         raise ContextTooLong(f"the prompt has {len(ids)} tokens, and the model's window {loaded.window}")
@@ -107,8 +107,8 @@ def generate(loaded: Loaded, prompt: Prompt, most: int, put: Callable[[Event], b
         listener.close(len(ids))
 
 
-def _encoded(loaded: Loaded, prompt: Prompt) -> list[int]:
-    """The conversation as the model's own template writes it."""
+def encoded(loaded: Loaded, prompt: Prompt) -> list[int]:
+    """The token ids of the conversation, as the model's own template writes it. Raises Unsupported."""
     from jinja2 import TemplateError  # noqa: PLC0415 - comes with torch
 
     if not loaded.tokenizer.chat_template:

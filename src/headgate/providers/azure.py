@@ -14,14 +14,13 @@ from urllib.parse import quote
 import msgspec
 from pydantic import Field, field_validator
 
-from headgate.core.call import Call
 from headgate.core.faults import Fault
-from headgate.core.seams import Answered, Provider, Reader, Wire
-from headgate.dialects.azure_answer import AnswerReader, StreamReader
-from headgate.dialects.openai_responses import NAME as RESPONSES
+from headgate.core.seams import Answered, Ask, Provider, Reader, Wire
+from headgate.dialects.azure_answer import AnswerReader, StreamReader, Watcher
 from headgate.providers import _http, openai
 
-_VERSION = r"v1|preview|latest|\d{4}-\d\d-\d\d(-preview)?"
+_UNDATED = ("v1", "preview", "latest")
+_VERSION = rf"^({'|'.join(_UNDATED)}|\d{{4}}-\d\d-\d\d(-preview)?)$"
 
 
 class Options(openai.Options):
@@ -29,6 +28,7 @@ class Options(openai.Options):
 
     `api_version` is `v1` for the endpoint without dated versions, or a date such as `2024-10-21`. `token` is an access
     token of Microsoft Entra, in the place of a key; it is not renewed (a `file:` is read again when it changes).
+    `completions` is for resources with a model of the older completions.
     """
 
     env: ClassVar[Mapping[str, str]] = {
@@ -42,7 +42,8 @@ class Options(openai.Options):
 
     base_url: str
     token: str = Field("", repr=False)
-    api_version: str = Field("v1", pattern=rf"^({_VERSION})$")
+    api_version: str = Field("v1", pattern=_VERSION)
+    completions: bool | None = False
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = "max_completion_tokens"
 
     @field_validator("base_url")
@@ -60,31 +61,28 @@ class Options(openai.Options):
 class Azure(openai.OpenAI):
     """Chat completions and embeddings of the resource's deployments."""
 
-    options: Options
+    watched: ClassVar[type[Reader]] = Watcher
+    streamed: ClassVar[type[Reader]] = StreamReader
+    whole: ClassVar[type[Reader]] = AnswerReader
 
-    @property
-    def credential(self) -> tuple[tuple[str, str], ...]:
-        """The header that carries the key, or the token where there is one."""
-        if self.options.token or not self.options.api_key:
-            return _http.bearer(self.options.token)
-        return (("api-key", self.options.api_key),)
+    def __init__(self, options: Options, wire: Wire) -> None:
+        super().__init__(options, wire)
+        self._version = options.api_version
+        credential = _http.bearer(options.token)
+        if options.api_key and not credential:
+            credential = (("api-key", options.api_key),)
+        self._headers = (*credential, *(each for each in self._headers if each[0] != "authorization"))
 
-    def path(self, verb: str, model: str) -> str:
-        """Where the deployment is asked. The v1 endpoint and the Responses API find its name in the body."""
-        version = self.options.api_version
-        if version == "v1":
-            return f"/openai/v1/{verb}"
-        if version in {"preview", "latest"}:
-            return f"/openai/v1/{verb}?api-version={version}"
-        if verb == "responses":
-            return f"/openai/{verb}?api-version={version}"
-        return f"/openai/deployments/{quote(model, safe='')}/{verb}?api-version={version}"
-
-    def reader(self, call: Call) -> Reader:
-        """OpenAI's watcher for a caller of the dialect, else a full reader that tells what the filters found."""
-        if call.dialect == self.dialect or (self._responses and call.dialect == RESPONSES):
-            return super().reader(call)
-        return StreamReader() if call.stream else AnswerReader()
+    def _ask(self, path: str, body: bytes, model: str, *, stream: bool = False) -> Ask:
+        """A request. The v1 endpoint and the Responses API find the deployment's name in the body."""
+        version = "" if self._version == "v1" else f"?api-version={self._version}"
+        if self._version in _UNDATED:
+            place = "/openai/v1"
+        elif path == "/responses":
+            place = "/openai"
+        else:
+            place = f"/openai/deployments/{quote(model, safe='')}"
+        return super()._ask(f"{place}{path}{version}", body, model, stream=stream)
 
     def fault(self, answered: Answered) -> Fault:
         """A filtered prompt is refused; the fault's details say what the filters found in it."""

@@ -22,8 +22,8 @@ from headgate.core.embedding import EmbedCall, Embedded, joined
 from headgate.core.faults import Fault
 from headgate.core.seams import Answered, Ask, Provider, Reader, Wire
 from headgate.dialects import bedrock_embeddings
-from headgate.dialects.bedrock_converse import request
-from headgate.dialects.bedrock_converse_answer import AnswerReader, StreamReader, status_of
+from headgate.dialects.bedrock_converse import count_request, request
+from headgate.dialects.bedrock_converse_answer import AnswerReader, StreamReader, count_of, status_of
 from headgate.dialects.sigv4 import Keys, Scope, sign
 from headgate.dialects.sse import decode
 from headgate.providers import _http
@@ -67,7 +67,7 @@ class Options(_http.Options):
 
 
 class Bedrock(_http.HttpProvider):
-    """Converses with models, and embeds texts with Amazon's and Cohere's."""
+    """Converses with models, counts their tokens, and embeds texts with Amazon's and Cohere's."""
 
     dialect: ClassVar[str] = "bedrock"
 
@@ -92,6 +92,11 @@ class Bedrock(_http.HttpProvider):
         """What the exception means that the answer names in a header."""
         status = status_of(answered.headers.get("x-amzn-errortype", ""), answered.body, answered.status)
         return super().fault(Answered(status, answered.headers, answered.body))
+
+    async def count(self, call: Call) -> int:
+        """The tokens of the call's prompt, as the model counts them; not every model can."""
+        ask = self._ask(call.model, "count-tokens", count_request(call.prompt, call.model))
+        return count_of(decode(await self.fetch(ask, call.clocks, call.deadline)))
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""

@@ -66,6 +66,9 @@ class OpenAI(_http.HttpProvider):
     """Chat completions at any server of the dialect."""
 
     dialect = openai_chat.NAME
+    watched: ClassVar[type[Reader]] = Watcher
+    streamed: ClassVar[type[Reader]] = StreamReader
+    whole: ClassVar[type[Reader]] = AnswerReader
     options: Options
 
     def __init__(self, options: Options, wire: Wire) -> None:
@@ -77,29 +80,19 @@ class OpenAI(_http.HttpProvider):
         self._chats: set[str] = set()
         self._responses = own if options.responses is None else options.responses
         account = {"openai-organization": options.organization, "openai-project": options.project}
-        self._headers = (*self.credential, *((name, value) for name, value in account.items() if value))
-
-    @property
-    def credential(self) -> tuple[tuple[str, str], ...]:
-        """The header that carries the key."""
-        return _http.bearer(self.options.api_key)
-
-    def path(self, verb: str, model: str) -> str:  # noqa: ARG002 - Azure's depends on the model
-        """Where the server does what `verb` names."""
-        return f"/{verb}"
+        self._headers = (*_http.bearer(options.api_key), *((name, value) for name, value in account.items() if value))
 
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
         if self._responses and call.dialect == RESPONSES:
             body = openai_responses_request.forward(call)
-            path = self.path("responses", call.model)
-            return Ask(path=path, body=body, headers=self._headers, stream=call.stream)
+            return self._ask("/responses", body, call.model, stream=call.stream)
         if self._completes(call):
             body = openai_completions.forward(call, stream_usage=self._stream_usage)
-            return Ask(path=self.path("completions", call.model), body=body, headers=self._headers, stream=call.stream)
+            return self._ask("/completions", body, call.model, stream=call.stream)
         same = call.dialect == self.dialect
         body = self._forward(call) if same else self._translate(call)
-        return Ask(path=self.path("chat/completions", call.model), body=body, headers=self._headers, stream=call.stream)
+        return self._ask("/chat/completions", body, call.model, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """A watcher that passes the answer on where the caller speaks the dialect, else a full reader."""
@@ -108,8 +101,8 @@ class OpenAI(_http.HttpProvider):
         if self._completes(call):
             return Watcher() if call.stream else openai_completions.WholeWatcher()
         if call.dialect == self.dialect:
-            return Watcher() if call.stream else WholeWatcher()
-        return StreamReader() if call.stream else AnswerReader()
+            return self.watched() if call.stream else WholeWatcher()
+        return self.streamed() if call.stream else self.whole()
 
     def refused(self, call: Call, answered: Answered) -> Fault:
         """What a refusal means; one of the older completions is remembered, so that the next try is a chat."""
@@ -136,10 +129,13 @@ class OpenAI(_http.HttpProvider):
         return joined([await self._embed(batch) for batch in call.batches(openai_embeddings.MOST_INPUTS)])
 
     async def _embed(self, call: EmbedCall) -> Embedded:
-        path = self.path("embeddings", call.model)
-        ask = Ask(path=path, body=_encode(openai_embeddings.request(call)), headers=self._headers)
+        ask = self._ask("/embeddings", _encode(openai_embeddings.request(call)), call.model)
         body = await self.fetch(ask, call.clocks, call.deadline)
         return openai_embeddings.read(decode(body), len(call.inputs))
+
+    def _ask(self, path: str, body: bytes, model: str, *, stream: bool = False) -> Ask:  # noqa: ARG002 - Azure's
+        """A request; only at Azure does its path depend on the model."""
+        return Ask(path=path, body=body, headers=self._headers, stream=stream)
 
     def _forward(self, call: Call) -> bytes:
         return forward(call, stream_usage=self._stream_usage, bound=self._max_tokens)

@@ -18,7 +18,7 @@ from headgate.core.events import Event
 from headgate.core.faults import Fault, UpstreamBusy, UpstreamDown, UpstreamMissing, UpstreamTimeout
 from headgate.core.seams import Events, Provider, Wire
 from headgate.providers import _http
-from headgate.providers._generation import Loaded, check, generate, load, log
+from headgate.providers._generation import Loaded, check, encoded, generate, load, log
 from headgate.providers._handover import Handover
 
 _ROOM = 512
@@ -57,8 +57,7 @@ class Transformers:
 
     async def events(self, call: Call) -> Events:
         """Generate, and say what comes. Closing it stops the model at its next token."""
-        if call.model not in {self.name, self._options.model}:
-            raise UpstreamMissing(f"there is no model {call.model[:100]!r} in this process")
+        self._know(call.model)
         prompt = call.prompt
         check(prompt)
         began = monotonic()
@@ -78,6 +77,18 @@ class Transformers:
             said.close()
         if item is not None:
             raise item
+
+    async def count(self, call: Call) -> int:
+        """The tokens of the call's prompt, as the model's own template writes it."""
+        self._know(call.model)
+        check(call.prompt)
+        loaded = await self._loaded(min(call.deadline, monotonic() + call.clocks.first_event))
+        return len(await asyncio.to_thread(encoded, loaded, call.prompt))
+
+    def _know(self, model: str) -> None:
+        """Raise UpstreamMissing for any model but the configured one: no caller names a path."""
+        if model not in {self.name, self._options.model}:
+            raise UpstreamMissing(f"there is no model {model[:100]!r} in this process")
 
     async def _generate(self, work: partial[None], said: Handover[Item]) -> None:
         """Work in a thread; the turn ends when the thread has ended, also where the caller has left before."""

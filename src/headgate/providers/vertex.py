@@ -25,13 +25,14 @@ from headgate.core.faults import Fault, Unsupported
 from headgate.core.seams import Answered, Ask, Events, Provider, Reader, Wire
 from headgate.dialects import anthropic_messages, gemini, gemini_answer, vertex_embeddings
 from headgate.dialects import anthropic_messages_reader as claude
-from headgate.dialects.anthropic_messages_request import MAX_TOKENS, request
+from headgate.dialects.anthropic_messages_request import MAX_TOKENS, count_request, request
 from headgate.dialects.sse import decode
 from headgate.providers import _http
 from headgate.providers._google_token import Tokens, credentials_of
 from headgate.providers.anthropic import with_system
 
 _CLAUDE_VERSION = "vertex-2023-10-16"
+_COUNTED = frozenset({"contents", "systemInstruction", "tools", "generationConfig"})
 _MULTI_REGIONS = ("us", "eu")
 _encode = msgspec.json.Encoder().encode
 
@@ -81,7 +82,7 @@ def host(location: str) -> str:
 
 
 class Vertex(_http.HttpProvider):
-    """Generates content with Gemini models, speaks Messages with Claude models, embeds texts."""
+    """Generates content with Gemini models, speaks Messages with Claude models, counts tokens, embeds texts."""
 
     options: Options
 
@@ -136,6 +137,23 @@ class Vertex(_http.HttpProvider):
         await self._authorize(call.deadline)
         return await super().answer(call)
 
+    async def count(self, call: Call) -> int:
+        """The tokens of the call's prompt, as the model's publisher counts them."""
+        publisher, model = publisher_of(call.model)
+        await self._authorize(call.deadline)
+        if publisher == "anthropic":
+            native = call.dialect == anthropic_messages.NAME
+            body = self._own(call) if native else count_request(call.prompt, model)
+            body = {"anthropic_version": _CLAUDE_VERSION, **body, "model": model}
+            path = self._path(publisher, "count-tokens", "rawPredict")
+        else:
+            said = gemini.request(call.prompt, model)
+            body = {name: value for name, value in said.items() if name in _COUNTED}
+            path = self._path(publisher, model, "countTokens")
+        ask = Ask(path=path, body=_encode(body), headers=self._credential())
+        answer = await self.fetch(ask, call.clocks, call.deadline)
+        return claude.read_count(answer) if publisher == "anthropic" else gemini_answer.count_of(decode(answer))
+
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""
         publisher, model = publisher_of(call.model)
@@ -169,13 +187,16 @@ class Vertex(_http.HttpProvider):
     def _messages(self, call: Call, model: str) -> dict[str, Any]:
         """The body for a Claude model: the model's name stands in the path, and a version in the body."""
         if call.dialect == anthropic_messages.NAME:
-            fields = call.fields if call.system is None else with_system(call.fields, call.system)
-            body = {**fields, "stream": call.stream}
+            body = {**self._own(call), "stream": call.stream}
             if call.bounded:
                 body["max_tokens"] = call.max_tokens
         else:
             body = request(call.prompt, model, stream=call.stream, max_tokens=self.options.max_tokens)
         return {"anthropic_version": _CLAUDE_VERSION} | {name: said for name, said in body.items() if name != "model"}
+
+    def _own(self, call: Call) -> dict[str, Any]:
+        """The fields of a caller who speaks Claude's dialect, with the operator's system prompt."""
+        return call.fields if call.system is None else with_system(call.fields, call.system)
 
 
 def publisher_of(model: str) -> tuple[str, str]:

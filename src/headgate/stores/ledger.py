@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Literal
 
 from msgspec import Struct, convert, structs
@@ -18,6 +19,7 @@ By = Literal["all", "model", "user", "key", "tier", "day", "provider", "status"]
 COLUMNS = Entry.__struct_fields__
 ROW = f"({', '.join('?' * len(COLUMNS))})"
 CHUNK = 64
+_by_id = attrgetter("id")
 TENANT = "(CASE kind WHEN 'key' THEN 'user' ELSE kind END) || ':' || principal"
 GROUPS: dict[By, str] = {
     "all": "''",
@@ -25,7 +27,7 @@ GROUPS: dict[By, str] = {
     "user": TENANT,
     "key": "key_id",
     "tier": "tier",
-    "day": "CAST(at AS BIGINT) / 86400",
+    "day": "(CAST(at AS BIGINT) - CASE WHEN CAST(at AS BIGINT) > at THEN 1 ELSE 0 END) / 86400",
     "provider": "provider",
     "status": "status",
 }
@@ -62,7 +64,8 @@ class LedgerTable:
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is."""
-        self._database.run(*_inserts(entries))
+        in_order = sorted(entries, key=_by_id)  # two processes that write the same ones must not wait for each other
+        self._database.run(*_inserts(in_order))
 
     def totals(
         self, by: By = "all", since: float = 0.0, until: float | None = None, *, tenant: str | None = None

@@ -14,6 +14,7 @@ SELECT ?, COALESCE(MAX(version), 0) + 1, ?, ? FROM prompts WHERE name = ?
 HAVING NOT EXISTS (
     SELECT 1 FROM prompts WHERE name = ? AND text = ? AND version = (SELECT MAX(version) FROM prompts WHERE name = ?)
 )
+ON CONFLICT DO NOTHING
 """
 
 
@@ -43,11 +44,11 @@ class PromptTable:
 
     def put(self, name: str, text: str) -> SavedPrompt:
         """Save a new version and return it; a text that is in force already makes no new version."""
-        self._database.run((PUT, (name, text, time.time(), name, name, text, name)))
-        saved = self.get(name)
-        if saved is None:
-            raise KeyError(name)
-        return saved
+        while True:
+            added = self._database.run((PUT, (name, text, time.time(), name, name, text, name)))
+            saved = self.get(name)
+            if saved is not None and (added or saved.text == text):
+                return saved
 
     def all(self) -> list[SavedPrompt]:
         """The newest version of each prompt, by name."""

@@ -31,6 +31,7 @@ class SqliteDatabase:
 
     def __init__(self, path: str | Path, *, busy: float = 5.0) -> None:
         self.path = Path(path)
+        self.folder = self.path.parent
         self._busy = busy
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()

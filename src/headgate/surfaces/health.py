@@ -42,10 +42,15 @@ async def health() -> dict[str, str]:
     },
 )
 async def ready(runtime: Running) -> JSONResponse:
-    """Each readiness check by name: `ok`, or what is wrong. 503 where one fails."""
-    checks = {name: check() or "ok" for name, check in runtime.checks.items()}
-    failing = [name for name, state in checks.items() if state != "ok"]
-    body = {"status": "unready" if failing else "ready", "failing": failing, "checks": checks}
+    """Each check by name: `ok`, or what is wrong. 503 where one fails that calls cannot be served without."""
+    states = {name: check() for name, check in (*runtime.checks.items(), *runtime.degraded.items())}
+    failing = [name for name in runtime.checks if states[name]]
+    body = {
+        "status": "unready" if failing else "ready",
+        "failing": failing,
+        "degraded": [name for name in runtime.degraded if states[name]],
+        "checks": {name: state or "ok" for name, state in states.items()},
+    }
     return JSONResponse(body, 503 if failing else 200, {"retry-after": "1"} if failing else None)
 
 
@@ -72,6 +77,8 @@ async def metrics(request: Request, runtime: Running) -> Response:
     for route in runtime.admission.routes.all():
         for target in route.targets:
             runtime.metrics.tripped.labels(target.name).set(target.breaker.tripped)
+    for name, check in (*runtime.checks.items(), *runtime.degraded.items()):
+        runtime.metrics.degraded.labels(name).set(bool(check()))
     return Response(runtime.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

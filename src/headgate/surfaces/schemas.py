@@ -217,6 +217,7 @@ class Ready(Strict):
 
     status: Literal["ready", "unready"]
     failing: list[str] = Field(description="The names of the checks that fail.")
+    degraded: list[str] = Field(description="The names of those that fail without keeping calls from being served.")
     checks: dict[str, str] = Field(description="Every check by name: `ok`, or what is wrong.")
 
 

@@ -37,6 +37,9 @@ class Metrics(Collector):
         self._times: dict[str, dict[tuple[str, ...], list[float]]] = {name: {} for name in HISTOGRAMS}
         self.registry = CollectorRegistry()
         self.registry.register(self)
+        self.degraded = Gauge(
+            "headgate_degraded", "1 while a part that calls may need is out.", ["part"], registry=self.registry
+        )
         self.tripped = Gauge(
             "headgate_target_tripped", "1 while a target is spared.", ["target"], registry=self.registry
         )

@@ -56,7 +56,8 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "text": asking(_HI),
     "system": asking(_HI, system="Be brief."),
     "turns": asking(_HI, {"role": "assistant", "content": "Hello."}, user("Again.")),
-    "sampling": asking(_HI, max_tokens=50, temperature=0.5, top_p=0.75),
+    "sampling": asking(_HI, max_tokens=50, temperature=0.5),
+    "top_p": asking(_HI, top_p=0.75),
     "stop": asking(user("Count."), stop_sequences=["END"]),
     "tools": asking(_WHERE, tools=[TOOL]),
     "words_and_tools": asking(_WHERE, tools=[TOOL]),
@@ -98,6 +99,13 @@ def heard_as(answer: Answer) -> Answer:
     first = answer.first
     said = structs.replace(first, text=first.text + first.refusal, refusal="", logprobs=())
     return structs.replace(answer, choices=(said,))
+
+
+def going_on(question: dict[str, Any], heard: bytes, results: dict[str, str]) -> dict[str, Any]:
+    """The next question of somebody whose tools brought these results: what was heard goes back as it is."""
+    told = user(*(result(id_, text) for id_, text in results.items()))
+    said = {"role": "assistant", "content": json.loads(heard)["content"]}
+    return {**question, "messages": [*question["messages"], said, told]}
 
 
 def hear_whole(data: bytes) -> Answer:

@@ -20,7 +20,8 @@ def asking(prompt: str = "Say hello.", **fields: Any) -> dict[str, Any]:
 
 QUESTIONS: dict[str, dict[str, Any]] = {
     "text": asking(),
-    "sampling": asking(max_tokens=50, temperature=0.5, top_p=0.75),
+    "sampling": asking(max_tokens=50, temperature=0.5),
+    "top_p": asking(top_p=0.75),
     "stop": asking("Count.", stop=["END"]),
     "seed": asking(seed=7),
     "penalties": asking(presence_penalty=0.5, frequency_penalty=0.25),
@@ -40,8 +41,11 @@ def body(question: dict[str, Any], *, stream: bool) -> dict[str, Any]:
 
 def heard_as(answer: Answer) -> Answer:
     """What of an answer this surface has words for: words alone, and a refusal is words."""
-    said = (Said(choice.text + choice.refusal, finish=choice.finish) for choice in answer.choices)
-    return structs.replace(answer, choices=tuple(said))
+    return structs.replace(answer, choices=tuple(map(_words, answer.choices)))
+
+
+def _words(said: Said) -> Said:
+    return Said(said.text + said.refusal, finish="stop" if said.finish == "tool" else said.finish)
 
 
 def hear_whole(data: bytes) -> Answer:

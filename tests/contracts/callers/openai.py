@@ -61,7 +61,8 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "text": asking(_HI),
     "system": asking({"role": "system", "content": "Be brief."}, _HI),
     "turns": asking(_HI, {"role": "assistant", "content": "Hello."}, user("Again.")),
-    "sampling": asking(_HI, max_completion_tokens=50, temperature=0.5, top_p=0.75),
+    "sampling": asking(_HI, max_completion_tokens=50, temperature=0.5),
+    "top_p": asking(_HI, top_p=0.75),
     "stop": asking(user("Count."), stop=["END"]),
     "seed": asking(_HI, seed=7),
     "penalties": asking(_HI, presence_penalty=0.5, frequency_penalty=0.25),
@@ -102,6 +103,13 @@ def body(question: dict[str, Any], *, stream: bool) -> dict[str, Any]:
 def heard_as(answer: Answer) -> Answer:
     """What of an answer this surface has words for: all but signatures and the stop sequence met."""
     return structs.replace(answer, choices=tuple(structs.replace(c, signature="", stop="") for c in answer.choices))
+
+
+def going_on(question: dict[str, Any], heard: bytes, results: dict[str, str]) -> dict[str, Any]:
+    """The next question of somebody whose tools brought these results: what was heard goes back as it is."""
+    told = [{"role": "tool", "tool_call_id": id_, "content": text} for id_, text in results.items()]
+    said = json.loads(heard)["choices"][0]["message"]
+    return {**question, "messages": [*question["messages"], said, *told]}
 
 
 def hear_whole(data: bytes) -> Answer:

@@ -55,7 +55,8 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "text": {"input": "Say hello.", "store": False},
     "system": asking(_HI, instructions="Be brief."),
     "turns": asking(_HI, {"role": "assistant", "content": "Hello."}, user("Again.")),
-    "sampling": asking(_HI, max_output_tokens=50, temperature=0.5, top_p=0.75),
+    "sampling": asking(_HI, max_output_tokens=50, temperature=0.5),
+    "top_p": asking(_HI, top_p=0.75),
     "tools": asking(_WHERE, tools=[TOOL]),
     "words_and_tools": asking(_WHERE, tools=[TOOL]),
     "parallel_calls": asking(user("How is the weather in Paris and in Rome?"), tools=[TOOL]),
@@ -90,6 +91,12 @@ def body(question: dict[str, Any], *, stream: bool) -> dict[str, Any]:
 def heard_as(answer: Answer) -> Answer:
     """What of an answer this surface has words for: one choice, and not the stop sequence met."""
     return structs.replace(answer, choices=(structs.replace(answer.first, stop=""),))
+
+
+def going_on(question: dict[str, Any], heard: bytes, results: dict[str, str]) -> dict[str, Any]:
+    """The next question of somebody whose tools brought these results: what was heard goes back as it is."""
+    told = [result(id_, text) for id_, text in results.items()]
+    return {**question, "input": [*question["input"], *json.loads(heard)["output"], *told]}
 
 
 def hear_whole(data: bytes) -> Answer:

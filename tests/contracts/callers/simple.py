@@ -15,6 +15,7 @@ _SYSTEM = {"message": "Say hello.", "system_prompt": "Be brief."}
 QUESTIONS: dict[str, dict[str, Any]] = {
     "text": _HI,
     "system": _SYSTEM,
+    "sampling": {**_HI, "max_tokens": 50, "temperature": 0.5},
     "length": {**_HI, "max_tokens": 5},
     "filter": _HI,
     "refusal": _HI,

@@ -116,6 +116,8 @@ _CITING = whole(_CITED)
 _CITING["message"]["citations"] = [_CITATION]
 _STREAMED = stream(_CITED)
 _STREAMED[-1:-1] = [event("citation-start", 0, {"citations": _CITATION}), event("citation-end", 0)]
+_PLANNED = FEATURES["words_and_tools"].says
+_CALLED = Answer((structs.replace(_PLANNED.first, text=""),))
 
 VENDOR = Vendor(
     model="command-a-03-2025",
@@ -123,11 +125,8 @@ VENDOR = Vendor(
     credential=("authorization", "Bearer secret"),
     sent=_sent(),
     streamed={"stream": True},
-    never=frozenset({"refusal", "filter"}),
-    tells={
-        "words_and_tools": Answer((structs.replace(FEATURES["words_and_tools"].says.first, text=""),)),
-        "reasoning": Answer(FEATURES["reasoning"].says.choices, Used()),
-    },
+    never=frozenset({"refusal", "filter", "words_and_tools"}),
+    tells={"reasoning": Answer(FEATURES["reasoning"].says.choices, Used())},
     whole=whole,
     stream=stream,
     errors={
@@ -143,5 +142,8 @@ VENDOR = Vendor(
         "broken": Error(500, {"message": "internal server error"}),
     },
     in_band=(sse({"type": "message-end", "delta": {"error": "internal error"}}, "message-end"), UpstreamDown),
-    special={"citations": Special(_CITING, _STREAMED, _CITED, ("citations",))},
+    special={
+        "citations": Special(_CITING, _STREAMED, _CITED, ("citations",)),
+        "tool_plan": Special(whole(_PLANNED), stream(_PLANNED), _CALLED, ("tool_plan",)),
+    },
 )

@@ -33,7 +33,8 @@ def _parts(said: Said, count: int) -> Iterator[dict[str, Any]]:
         yield {"text": piece, **signature}
         signature = {}
     for call in said.calls:
-        yield {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}}
+        yield {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}, **signature}
+        signature = {}
 
 
 def _logprobs(said: Said) -> dict[str, Any]:
@@ -160,7 +161,8 @@ _SENT: dict[str, Any] = {
     **dict.fromkeys(("text", "filter", "refusal", "cached"), _asking(_HI)),
     "system": _asking(_HI, systemInstruction={"parts": [{"text": "Be brief."}]}),
     "turns": _asking(_HI, {"role": "model", "parts": [{"text": "Hello."}]}, _user({"text": "Again."})),
-    "sampling": _configured(maxOutputTokens=50, temperature=0.5, topP=0.75),
+    "sampling": _configured(maxOutputTokens=50, temperature=0.5),
+    "top_p": _configured(topP=0.75),
     "stop": _asking(_user({"text": "Count."}), generationConfig={"stopSequences": ["END"]}),
     "seed": _configured(seed=7),
     "penalties": _configured(presencePenalty=0.5, frequencyPenalty=0.25),

@@ -18,6 +18,7 @@ VENDOR = structs.replace(
     openai.VENDOR,
     model="openai/gpt-oss-20b",
     path="/v1/chat/completions",
+    special={},
     apis={},
     sent={
         name: {_BOUND.get(field, field): value for field, value in question.items()}

@@ -1,7 +1,5 @@
-"""Transformers is shown elsewhere."""
+"""Transformers runs its model in the process itself."""
 
 from contracts._vendor import Apart
 
-VENDOR = Apart(
-    "it asks a model in this process, which needs an extra; tests/providers shows it where that is installed"
-)
+VENDOR = Apart("its model runs in this process, and no vendor's bytes stand behind it")

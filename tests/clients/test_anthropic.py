@@ -1,0 +1,49 @@
+"""Anthropic's own SDK, through Headgate, to models of every dialect."""
+
+import time
+
+import anthropic
+import pytest
+
+from clients._anthropic_talks import TALKS, a_picture, ask, text_of
+from clients._models import HELLO, RED
+from journeys._upstreams import KINDS
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def client(gateway):
+    async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("provider", KINDS)
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.__name__)
+async def test_the_sdk_is_served(client, talk, provider):
+    await talk(client, provider)
+
+
+@pytest.mark.parametrize("provider", KINDS)
+async def test_a_picture_arrives_as_it_was_sent(client, gateway, provider):
+    await a_picture(client, provider)
+    assert RED in gateway.upstreams.requests("eyes")[-1].body.decode()
+
+
+async def test_a_token_is_as_good_as_a_key(gateway):
+    async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key=None, auth_token=gateway.key) as client:
+        assert text_of(await client.messages.create(**ask("anthropic", "hello"))) == HELLO
+
+
+async def test_the_sdk_waits_as_long_as_it_is_told_and_asks_again(client, gateway):
+    paced = client.with_options(api_key=gateway.paced, max_retries=3)
+    began = time.monotonic()
+    for _ in range(2):
+        assert text_of(await paced.messages.create(**ask("anthropic", "hello"))) == HELLO
+    assert time.monotonic() - began >= 0.9  # one request a second
+
+
+async def test_models_are_listed_and_described(client):
+    listed = [model.id async for model in client.models.list()]
+    assert listed
+    assert (await client.models.retrieve(listed[0])).id == listed[0]
