@@ -221,10 +221,13 @@ def metrics() -> str:
         [Entry(id="", at=0, request_id="", first_ms=1, tries=2, tokens_in=1, cost=cost) for cost in (1, None)]
     )
     counted.tripped.labels("").set(0)
+    counted.degraded.labels("").set(0)
     rows = []
     for family in counted.registry.collect():
         name = family.name + ("_total" if family.type == "counter" else "")
-        labels = ", ".join(f"`{label}`" for label in family.samples[0].labels if label != "le")
+        labels = ", ".join(
+            f"`{label}`" for label in (family.samples[0].labels if family.samples else ()) if label != "le"
+        )
         rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |\n")
     buckets = f"The histograms' buckets end at {', '.join(f'{bound:g}' for bound in SECONDS)} seconds.\n"
     return METRICS + "".join(rows) + LABELS + buckets

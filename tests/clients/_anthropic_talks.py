@@ -134,10 +134,12 @@ async def the_settings_that_clients_send(client, provider):
         {"type": "tool", "name": WEATHER},
         {"type": "none"},
     ):
-        said = await client.messages.create(
-            **ask(provider, "hello", system=system, tools=[TOOL], tool_choice=choice, **more)
-        )
-        assert text_of(said) == HELLO
+        wish = ask(provider, "hello", system=system, tools=[TOOL], tool_choice=choice, **more)
+        if provider == "gemini" and choice.get("disable_parallel_tool_use"):
+            with pytest.raises(anthropic.BadRequestError, match="one tool call"):
+                await client.messages.create(**wish)
+            continue
+        assert text_of(await client.messages.create(**wish)) == HELLO
 
 
 REFUSALS = {

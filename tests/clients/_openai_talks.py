@@ -112,6 +112,10 @@ async def a_structure(client, provider):
     assert said.choices[0].message.parsed == ADA
     async with client.chat.completions.stream(response_format=Person, **ask) as stream:
         assert (await stream.get_final_completion()).choices[0].message.parsed == ADA
+    if provider == "anthropic":
+        with pytest.raises(openai.BadRequestError, match="without a schema"):
+            await client.chat.completions.create(response_format={"type": "json_object"}, **ask)
+        return
     said = await client.chat.completions.create(response_format={"type": "json_object"}, **ask)
     assert Person.model_validate_json(said.choices[0].message.content) == ADA
 
@@ -137,25 +141,34 @@ async def other_ends(client, provider):
         assert (await streamed(client, f"{provider}/{model}", messages=asked()))[1] == [reason]
 
 
+CANNOT = {"anthropic": ("presence_penalty", "frequency_penalty", "seed"), "gemini": ("parallel_tool_calls",)}
+"""What a vendor does not offer, and is refused rather than dropped."""
+
+
 async def the_settings_that_clients_send(client, provider):
-    said = await client.chat.completions.create(
-        model=f"{provider}/hello",
-        messages=[{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Really."}, *asked()],
-        temperature=0.2,
-        top_p=0.9,
-        max_completion_tokens=50,
-        stop=["zzz"],
-        seed=1,
-        presence_penalty=0.1,
-        frequency_penalty=0.1,
-        n=1,
-        user="u",
-        metadata={"a": "b"},
-        store=False,
-        tools=[TOOL],
-        tool_choice="none",
-        parallel_tool_calls=False,
-    )
+    settings = {
+        "model": f"{provider}/hello",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Really."}, *asked()],
+        "temperature": 0.2,
+        "top_p": 0.9,
+        "max_completion_tokens": 50,
+        "stop": ["zzz"],
+        "seed": 1,
+        "presence_penalty": 0.1,
+        "frequency_penalty": 0.1,
+        "n": 1,
+        "user": "u",
+        "metadata": {"a": "b"},
+        "store": False,
+        "tools": [TOOL],
+        "tool_choice": "none",
+        "parallel_tool_calls": False,
+    }
+    for name in CANNOT.get(provider, ()):
+        with pytest.raises(openai.BadRequestError):
+            await client.chat.completions.create(**settings)
+        del settings[name]
+    said = await client.chat.completions.create(**settings)
     assert said.choices[0].message.content == HELLO
 
 

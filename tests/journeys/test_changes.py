@@ -294,7 +294,7 @@ async def test_the_admin_reloads_and_hears_what_waits_for_a_restart(service, ups
         ('[[access.jwt]]\npublic_key = "nonsense"\n', "access.jwt[0]"),
         ('[providers.mine]\nkind = "openai"\nbase_url = "ftp://nowhere"\n', "providers.mine"),
         ('[providers.mine]\nkind = "openai"\napi_key = "a\\nb"\n', "providers.mine.api_key"),
-        ('[store]\nurl = "sqlite:///headgate.toml"\n', "cannot start"),
+        ('[store]\nurl = "sqlite:///headgate.toml"\n', "not a database"),
     ],
 )
 async def test_what_cannot_be_served_is_said_at_start_in_a_line(tmp_path, bad, what):
