@@ -111,7 +111,8 @@ def answers_of(vendor: Vendor, feature: str) -> Answer:
 
 def offered(vendor: Vendor, feature: str) -> bool:
     """Whether there is an exchange of this kind with the vendor."""
-    return feature not in vendor.never and not isinstance(vendor.sent[feature], Refused)
+    asked_with = vendor.sent.get(feature)
+    return feature not in vendor.never and asked_with is not None and not isinstance(asked_with, Refused)
 
 
 def script_of(vendor: Vendor, answer: Answer, *, stream: bool) -> list[bytes]:

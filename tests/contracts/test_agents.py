@@ -11,6 +11,7 @@ pytestmark = pytest.mark.anyio
 
 CALLERS = {name: caller for name, caller in callers().items() if hasattr(caller, "going_on")}
 VENDORS = own() | {"vllm": playable()["vllm"]}
+GOOGLE = {"gemini", "vertex"}
 RESULTS = {PARIS.id: "18 °C", ROME.id: "25 °C"}
 SIGNATURE = "c2lnbmVkIGJ5IGl0cyBtYWtlcg=="
 ANSWERS = {
@@ -33,10 +34,10 @@ def texts(value):
 
 
 def has_room(surface, name, said):
-    """Whether a surface has a place for a vendor's signature. Gemini signs the part that follows a thought."""
+    """Whether a surface has a place for a vendor's signature. Google's models sign the part that follows a thought."""
     if surface == "openai":
-        return name == "gemini" and not said.text  # on a call, where Google's own compatible API has it
-    return surface == "responses" or name != "gemini" or bool(said.text)
+        return name in GOOGLE and not said.text  # on a call, where Google's own compatible API has it
+    return surface == "responses" or name not in GOOGLE or bool(said.text)
 
 
 @pytest.mark.parametrize("said", ANSWERS)
