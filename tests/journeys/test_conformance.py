@@ -40,7 +40,12 @@ PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1
 KINDS = {"responses": ("openai", "responses = true")}
 ROUTES = {
     "openai-chat": "openai",
+    "openai-chat:azure": "azure",
+    "openai-chat:deepseek": "deepseek",
+    "openai-chat:groq": "groq",
     "openai-chat:huggingface": "huggingface",
+    "openai-chat:openrouter": "openrouter",
+    "openai-chat:xai": "xai",
     "openai-completions": "openai",
     "openai-responses": "responses",
     "openai-embeddings": "openai",
