@@ -5,12 +5,13 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from headgate.stores.opening import open_database
 from servers import postgres, valkey
 
-settings.register_profile("headgate", deadline=None)  # a busy machine is no failure
+# a busy machine is no failure
+settings.register_profile("headgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headgate")
 
 
