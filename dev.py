@@ -4,6 +4,8 @@
     python3 dev.py serve [OPTIONS]   start the service (makes .venv first; options as of `headgate serve`)
     python3 dev.py test              all checks, as CI runs them: format, lint, types, floors, tests
     python3 dev.py test ARGUMENTS    only pytest, with these arguments
+    python3 dev.py test-clients [ARGUMENTS]  the tests with clients and upstreams that others wrote, Node's too if it is
+                                     there (makes .venv-clients and node_modules; arguments as of pytest)
     python3 dev.py bench [OPTIONS]   measure against nginx (options as of bench/run.py)
     python3 dev.py lock [OPTIONS]    write requirements/*.txt anew (options as of `uv pip compile`, e.g. --upgrade)
     python3 dev.py help              this
@@ -16,6 +18,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,9 +26,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+CLIENTS_VENV = ROOT / ".venv-clients"  # what is heavy and only these tests want
+CLIENTS_TESTS = ROOT / "tests" / "clients"
 CORE = ROOT / "requirements" / "core.txt"
 DEV = ROOT / "requirements" / "dev.txt"
+CLIENTS = ROOT / "requirements" / "clients.txt"
 COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out within days
 
 CHECKS = (
@@ -58,18 +63,26 @@ def digest(lock: Path) -> str:
     return hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
 
 
-def environment(lock: Path) -> None:
-    """Make `.venv` hold what a lock file names; a second call costs nothing. The core's lock is a part of the other."""
-    stamp = VENV / "lock"
-    wanted = {digest(DEV), digest(lock)}
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() in wanted:
+def python_of(venv: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+PYTHON = python_of(VENV)
+
+
+def environment(lock: Path, venv: Path = VENV) -> None:
+    """Make a venv hold what a lock file names; a second call costs nothing. The core's lock is a part of DEV's."""
+    python, stamp = python_of(venv), venv / "lock"
+    wanted = {digest(DEV), digest(lock)} if lock == CORE else {digest(lock)}
+    if python.exists() and stamp.exists() and stamp.read_text() in wanted:
         return
-    say(f"making {VENV.name} from {lock.relative_to(ROOT)}")
-    if run(sys.executable, "-m", "venv", "--clear", VENV):
+    say(f"making {venv.name} from {lock.relative_to(ROOT)}")
+    if run(sys.executable, "-m", "venv", "--clear", venv):
         sys.exit("no virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv")
-    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
     must(*pip, "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", lock)
-    where = subprocess.check_output([PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
+    where = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
     Path(where.strip(), "headgate.pth").write_text(f"{ROOT / 'src'}\n")  # the checkout itself, without a build
     stamp.write_text(digest(lock))
 
@@ -100,6 +113,17 @@ def test(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def test_clients(arguments: list[str]) -> int:
+    """Run the tests with other people's clients; those for Node are skipped, plainly, where there is no npm."""
+    environment(CLIENTS, CLIENTS_VENV)
+    npm = shutil.which("npm")
+    if npm is None:
+        say("no npm: Node's clients are left out")
+    else:
+        must(npm, "ci", "--prefix", CLIENTS_TESTS, "--loglevel", "error")
+    return run(python_of(CLIENTS_VENV), "-m", "pytest", CLIENTS_TESTS, "-rs", *arguments)
+
+
 def bench(arguments: list[str]) -> int:
     """Measure; see bench/README.md."""
     environment(CORE)
@@ -114,18 +138,10 @@ def lock(arguments: list[str]) -> int:
     if "--exclude-newer" not in arguments:
         newest = dt.datetime.now(dt.UTC) - COOLDOWN
         compile_ += ["--exclude-newer", newest.strftime("%Y-%m-%d")]
-    must(*compile_, *arguments, "pyproject.toml", "-o", "requirements/core.txt")
-    must(
-        *compile_,
-        *arguments,
-        "pyproject.toml",
-        "--group",
-        "dev",
-        "-c",
-        "requirements/core.txt",
-        "-o",
-        "requirements/dev.txt",
-    )
+    must(*compile_, *arguments, "pyproject.toml", "-o", CORE.relative_to(ROOT))
+    for group, lock_, known in (("dev", DEV, CORE), ("clients", CLIENTS, DEV)):
+        wanted = ("--group", group, "-c", known.relative_to(ROOT), "-o", lock_.relative_to(ROOT))
+        must(*compile_, *arguments, "pyproject.toml", *wanted)
     return 0
 
 
@@ -134,7 +150,7 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets a sentence, not a traceback
         sys.exit(f"Headgate needs Python 3.11 or newer; this is {sys.version.split()[0]}")
     command, *arguments = sys.argv[1:] or ["help"]
-    commands = {"serve": serve, "test": test, "bench": bench, "lock": lock}
+    commands = {"serve": serve, "test": test, "test-clients": test_clients, "bench": bench, "lock": lock}
     if command in ("help", "--help", "-h"):
         say(__doc__)
         return 0

@@ -129,17 +129,21 @@ async def the_settings_that_clients_send(client, provider):
     system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
     more = {"stop_sequences": ["zzz"], "metadata": {"user_id": "u"}, "extra_body": {"temperature": 0.2, "top_p": 0.9}}
     for choice in (
-        {"type": "auto", "disable_parallel_tool_use": True},
+        {"type": "auto"},
         {"type": "any"},
         {"type": "tool", "name": WEATHER},
         {"type": "none"},
     ):
-        wish = ask(provider, "hello", system=system, tools=[TOOL], tool_choice=choice, **more)
-        if provider == "gemini" and choice.get("disable_parallel_tool_use"):
-            with pytest.raises(anthropic.BadRequestError, match="one tool call"):
-                await client.messages.create(**wish)
-            continue
-        assert text_of(await client.messages.create(**wish)) == HELLO
+        said = await client.messages.create(
+            **ask(provider, "hello", system=system, tools=[TOOL], tool_choice=choice, **more)
+        )
+        assert text_of(said) == HELLO
+
+
+async def one_tool_at_a_time(client, provider):
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    said = await client.messages.create(**ask(provider, "weather", tools=[TOOL], tool_choice=choice))
+    assert calls_of(said) == [(WEATHER, PARIS)]
 
 
 REFUSALS = {
@@ -203,8 +207,17 @@ TALKS = (
     thoughts_apart_from_words,
     other_ends,
     the_settings_that_clients_send,
+    one_tool_at_a_time,
     refusals,
     wrong_keys_and_models,
     a_stream_that_breaks,
     counting,
 )
+
+CANNOT = ((one_tool_at_a_time, "gemini"),)
+"""What a vendor's models cannot do: it is refused, by name."""
+
+
+def cases(kinds):
+    """Every talk with every kind of model that can have it."""
+    return [(talk, kind) for talk in TALKS for kind in kinds if (talk, kind) not in CANNOT]

@@ -5,7 +5,7 @@ import time
 import anthropic
 import pytest
 
-from clients._anthropic_talks import TALKS, a_picture, ask, text_of
+from clients._anthropic_talks import CANNOT, a_picture, ask, cases, text_of
 from clients._models import HELLO, RED
 from journeys._upstreams import KINDS
 
@@ -18,8 +18,7 @@ async def client(gateway):
         yield client
 
 
-@pytest.mark.parametrize("provider", KINDS)
-@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.__name__)
+@pytest.mark.parametrize(("talk", "provider"), cases(KINDS), ids=lambda given: getattr(given, "__name__", given))
 async def test_the_sdk_is_served(client, talk, provider):
     await talk(client, provider)
 
@@ -47,3 +46,9 @@ async def test_models_are_listed_and_described(client):
     listed = [model.id async for model in client.models.list()]
     assert listed
     assert (await client.models.retrieve(listed[0])).id == listed[0]
+
+
+@pytest.mark.parametrize(("talk", "provider"), CANNOT, ids=lambda given: getattr(given, "__name__", given))
+async def test_what_a_model_cannot_do_is_refused_by_name(client, talk, provider):
+    with pytest.raises(anthropic.BadRequestError, match="(?i)" + provider):
+        await talk(client, provider)

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from clients._models import HELLO, RED
-from clients._openai_talks import TALKS, a_picture, asked, broken
+from clients._openai_talks import CANNOT, a_picture, asked, broken, cases
 from journeys._upstreams import KINDS
 
 pytestmark = pytest.mark.anyio
@@ -19,8 +19,7 @@ async def client(gateway):
         yield client
 
 
-@pytest.mark.parametrize("provider", KINDS)
-@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.__name__)
+@pytest.mark.parametrize(("talk", "provider"), cases(KINDS), ids=lambda given: getattr(given, "__name__", given))
 async def test_the_sdk_is_served(client, talk, provider):
     await talk(client, provider)
 
@@ -51,3 +50,9 @@ async def test_models_are_listed_and_described(client):
     assert listed
     assert (await client.models.retrieve(listed[0])).id == listed[0]
     assert (await client.models.retrieve("openai/hello")).object == "model"
+
+
+@pytest.mark.parametrize(("talk", "provider"), CANNOT, ids=lambda given: getattr(given, "__name__", given))
+async def test_what_a_model_cannot_do_is_refused_by_name(client, talk, provider):
+    with pytest.raises(openai.BadRequestError, match="(?i)" + provider):
+        await talk(client, provider)

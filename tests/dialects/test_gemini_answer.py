@@ -131,6 +131,7 @@ def test_a_streams_fold_is_the_whole_answer():
         ("IMAGE_SAFETY", "filter"),
         ("IMAGE_RECITATION", "filter"),
         ("MALFORMED_FUNCTION_CALL", "error"),
+        ("FUNCTION_CALL", "tool"),
         ("UNEXPECTED_TOOL_CALL", "error"),
         ("TOO_MANY_TOOL_CALLS", "error"),
         ("OTHER", "other"),

@@ -21,7 +21,7 @@ def named(requirements: list[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
 
 
-@pytest.mark.parametrize("name", ["core.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["core.txt", "dev.txt", "clients.txt"])
 def test_every_locked_package_has_hashes_and_no_address(name: str):
     assert pins(name)
     assert not [package for package, block in pins(name).items() if "--hash=sha256:" not in block]
@@ -31,10 +31,16 @@ def test_every_locked_package_has_hashes_and_no_address(name: str):
 def test_every_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert named(project["project"]["dependencies"]) <= set(pins("core.txt"))
-    assert named(project["dependency-groups"]["dev"]) <= set(pins("dev.txt"))
+    for group in ("dev", "clients"):
+        assert named(project["dependency-groups"][group]) <= set(pins(f"{group}.txt"))
 
 
-def test_development_has_the_versions_that_users_get():
-    dev, core = pins("dev.txt"), pins("core.txt")
+@pytest.mark.parametrize("name", ["dev.txt", "clients.txt"])
+def test_tests_have_the_versions_that_users_get(name: str):
+    tests, core = pins(name), pins("core.txt")
     versions = {package: block.split()[0] for package, block in core.items()}
-    assert {package: dev[package].split()[0] for package in core} == versions
+    assert {package: tests[package].split()[0] for package in core} == versions
+
+
+def test_the_locks_of_node_name_no_address():
+    assert '"resolved"' not in (ROOT / "tests/clients/package-lock.json").read_text(encoding="utf-8")

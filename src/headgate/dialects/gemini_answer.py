@@ -23,6 +23,7 @@ VENDOR = "gemini"
 
 _REASONS: dict[str, Reason] = {
     "STOP": "stop",
+    "FUNCTION_CALL": "tool",  # of servers that imitate Google's
     "MAX_TOKENS": "length",
     "SAFETY": "filter",
     "RECITATION": "filter",

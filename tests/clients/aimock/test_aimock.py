@@ -13,10 +13,9 @@ from clients.aimock.fixtures import fixtures
 pytestmark = [pytest.mark.anyio, needs_node]
 
 PROTOCOLS = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}
-ANTHROPIC = [
+ANTHROPICS = [
     (talk, kind)
-    for talk in _anthropic_talks.TALKS
-    for kind in PROTOCOLS
+    for talk, kind in _anthropic_talks.cases(PROTOCOLS)
     # aimock says "content_filter" there, which is no word of Anthropic's, and the caller is passed what was said.
     if (talk, kind) != (_anthropic_talks.other_ends, "anthropic")
 ]
@@ -33,14 +32,15 @@ async def more_config(anyio_backend, tmp_path_factory):
         )
 
 
-@pytest.mark.parametrize("kind", PROTOCOLS)
-@pytest.mark.parametrize("talk", _openai_talks.TALKS, ids=lambda talk: talk.__name__)
+@pytest.mark.parametrize(
+    ("talk", "kind"), _openai_talks.cases(PROTOCOLS), ids=lambda given: getattr(given, "__name__", given)
+)
 async def test_openais_sdk_is_served(gateway, talk, kind):
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as client:
         await talk(client, f"aimock-{kind}")
 
 
-@pytest.mark.parametrize(("talk", "kind"), ANTHROPIC, ids=lambda given: getattr(given, "__name__", given))
+@pytest.mark.parametrize(("talk", "kind"), ANTHROPICS, ids=lambda given: getattr(given, "__name__", given))
 async def test_anthropics_sdk_is_served(gateway, talk, kind):
     async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0) as client:
         await talk(client, f"aimock-{kind}")

@@ -77,6 +77,11 @@ for (const [name, of] of Object.entries(providers)) {
   });
 
   test(`${name}: a structure`, async () => {
+    if (name === "anthropic" && process.env.PROVIDER === "gemini") {
+      // It asks for structures by a tool, and for one call at a time, to which Gemini cannot be held.
+      await assert.rejects(generateObject(ask("person", { schema: Person })), /one tool call at a time/);
+      return;
+    }
     assert.deepEqual((await generateObject(ask("person", { schema: Person }))).object, ADA);
     assert.deepEqual((await generateText(ask("person", { output: Output.object({ schema: Person }) }))).output, ADA);
   });
