@@ -12,6 +12,7 @@ from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Event
 from headgate.core.key import KeyRecord
+from headgate.core.knowledge import Near, Scope, Vector
 from headgate.core.limit import Level, Want
 from headgate.core.principal import Principal
 
@@ -208,4 +209,24 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """Finds the nearest passages of one collection. It can be built anew at any time from what the shelf keeps."""
+
+    async def put(self, scope: Scope, vectors: Sequence[Vector]) -> None:
+        """Add the vectors, in place of those with the same passage id. Raises Unavailable."""
+        ...
+
+    async def remove(self, scope: Scope, passage_ids: Sequence[str]) -> None:
+        """Forget these passages; an unknown one is no error. Raises Unavailable."""
+        ...
+
+    async def drop(self, scope: Scope) -> None:
+        """Forget the whole collection. Raises Unavailable."""
+        ...
+
+    async def nearest(self, scope: Scope, vector: Sequence[float], k: int, where: Mapping[str, Any]) -> Sequence[Near]:
+        """The k nearest passages whose metadata fits `where`, nearest first. Raises Unavailable."""
         ...
