@@ -39,6 +39,8 @@ SAMPLES: tuple[Fault, ...] = (
     faults.Unsupported("this model takes files as data, not by URL", field="messages"),
     faults.Unauthenticated("The credential is not valid."),
     faults.Forbidden("the tier free may not use the model gpt-5", field="model"),
+    faults.KeyInUse("a call with this Idempotency-Key is being made; ask again in a moment", field="Idempotency-Key"),
+    faults.KeyReused("this Idempotency-Key came with another body before", field="Idempotency-Key"),
     faults.RateLimited("Rate limit reached: the limit is 10 requests a minute (tier free). Try again in 12s."),
     faults.BudgetExhausted("Budget used up: the limit is $20.00 a day (tier pro). Try again in 3h5m0s."),
     faults.UpstreamRejected("the upstream refused the request (status 400)"),
