@@ -64,8 +64,8 @@ class Gate:
             else:
                 said = await self.cache.whole(who, call, hold)
             for event in said:
-                hold.note(event)
                 reply.add(event)
+            hold.took(reply)
         await self._written(hold)
         reply.entry = hold.entry
         return hold.opening(), reply

@@ -7,11 +7,10 @@ What was answered is kept for a day.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import urandom
 from threading import Lock
 
-import msgspec
 from msgspec import Struct
 
 from headgate.core.seams import Database
@@ -27,7 +26,7 @@ MOST = 1000
 
 _TAKE = """
 INSERT INTO idempotency (scope, route, key, digest, holder, expires, status, headers, body)
-VALUES (?, ?, ?, ?, ?, ?, 0, '[]', ?)
+VALUES (?, ?, ?, ?, ?, ?, 0, '', ?)
 ON CONFLICT (scope, route, key) DO UPDATE SET
     digest = excluded.digest, holder = excluded.holder, expires = excluded.expires, status = 0
 WHERE idempotency.expires <= ?
@@ -45,16 +44,16 @@ DELETE FROM idempotency WHERE scope = ? AND status <> 0 AND expires <= (
 )
 """
 
-_encode = msgspec.json.Encoder().encode
-_headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
-
 
 class Kept(Struct, frozen=True):
-    """What a call was answered. `status` is 0 while it is being made, -1 where its answer was too large to be kept."""
+    """What a call was answered. `status` is 0 while it is being made, -1 where its answer was too large to be kept.
+
+    `headers` are lines, as they are written.
+    """
 
     digest: str
     status: int
-    headers: Sequence[tuple[str, str]] = ()
+    headers: str = ""
     body: bytes = b""
 
 
@@ -94,16 +93,16 @@ class IdempotencyTable:
             rows = self._database.rows(_READ, (scope, route, key))
             if rows:  # else it was given up this instant
                 was, status, headers, body = rows[0]
-                return Kept(was, status, _headers(headers), bytes(body))
+                return Kept(was, status, headers, bytes(body))
 
-    def keep(self, claim: Claim, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+    def keep(self, claim: Claim, status: int, headers: str, body: bytes) -> None:
         """Keep what the call was answered, as `Kept` has it; old answers make room.
 
         Nothing happens where the lease was lost.
         """
         self._running.discard(claim.holder)
         now = self._clock()
-        kept = (status, _encode(headers).decode(), body, now + HOURS * 3600)
+        kept = (status, headers, body, now + HOURS * 3600)
         self._database.run((_KEEP, (*kept, *claim.words)))
         self._database.run((_EXPIRE, (now,)))
         if self._database.rows(_HELD, (claim.scope,))[0][0] > MOST:

@@ -14,13 +14,13 @@ from hashlib import sha256
 from headgate.core.faults import Fault, KeyInUse, KeyReused, UpstreamFault
 from headgate.core.principal import Principal
 from headgate.stores.idempotency import LARGEST, Claim, IdempotencyTable, Kept
-from headgate.surfaces.faults import Headers, Surface
+from headgate.surfaces.faults import Surface
 from headgate.surfaces.response import Response
 
-REPLAYED = (b"idempotent-replayed", b"true")
+REPLAYED = b"idempotent-replayed: true\r\n"
 PIECE = 64 * 1024
 
-_KEPT = (b"headgate-", b"content-type", b"cache-control", b"x-accel-buffering")
+_KEPT = (b"headgate-", b"content-type:", b"cache-control:", b"x-accel-buffering:")
 _NAME = "Idempotency-Key"
 _IN_USE = "a call with this Idempotency-Key is being made; ask again in a moment"
 _TOO_LARGE = "the call with this Idempotency-Key was made; its answer was too large to be kept"
@@ -32,24 +32,24 @@ log = logging.getLogger("headgate")
 class Recorder(Response):
     """A response that is kept before its end is sent."""
 
-    __slots__ = ("_headers", "_keep", "_parts", "_response", "_size", "_status")
+    __slots__ = ("_keep", "_lines", "_parts", "_response", "_size", "_status")
 
-    def __init__(self, response: Response, keep: Callable[[int, Headers, bytes], Awaitable[None]]) -> None:
+    def __init__(self, response: Response, keep: Callable[[int, bytes, bytes], Awaitable[None]]) -> None:
         self.request_id = response.request_id
         self.started = False
         self.last_write = 0.0
         self._response = response
         self._keep = keep
         self._status = 0
-        self._headers: Headers = []
+        self._lines = b""
         self._parts: list[bytes] = []
         self._size = 0
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, lines: bytes) -> None:
         """Send the status."""
         self.started = True
-        self._status, self._headers = status, list(headers)
-        await self._response.start(status, headers)
+        self._status, self._lines = status, lines
+        await self._response.start(status, lines)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; comments are not kept."""
@@ -63,15 +63,15 @@ class Recorder(Response):
     async def end(self) -> None:
         """Keep it, and close the body."""
         whole = self._size <= LARGEST
-        await self._keep(self._status if whole else -1, self._headers, b"".join(self._parts) if whole else b"")
+        await self._keep(self._status if whole else -1, self._lines, b"".join(self._parts) if whole else b"")
         await self._response.end()
 
-    async def whole(self, status: int, body: bytes, headers: Headers) -> None:
+    async def whole(self, status: int, body: bytes, lines: bytes) -> None:
         """Keep it, and send it."""
         self.started = True
         fits = len(body) <= LARGEST
-        await self._keep(status if fits else -1, list(headers), body if fits else b"")
-        await self._response.whole(status, body, headers)
+        await self._keep(status if fits else -1, lines, body if fits else b"")
+        await self._response.whole(status, body, lines)
 
 
 async def once(
@@ -112,22 +112,23 @@ async def _replay(kept: Kept, digest: str, response: Response) -> None:
         raise KeyInUse(_IN_USE, field=_NAME, retry_after=1.0)
     if kept.status < 0:
         raise KeyInUse(_TOO_LARGE, field=_NAME)
-    headers = [REPLAYED, *((name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.headers)]
-    if not any(name == b"content-type" for name, _ in headers):
-        await response.whole(kept.status, kept.body, headers)
+    lines = REPLAYED + kept.headers.encode("latin-1")
+    if b"content-type: " not in lines:
+        await response.whole(kept.status, kept.body, lines)
         return
-    await response.start(kept.status, headers)
+    await response.start(kept.status, lines)
     for at in range(0, len(kept.body), PIECE):
         await response.write(kept.body[at : at + PIECE])
     await response.end()
 
 
-async def _keep(table: IdempotencyTable, claim: Claim, status: int, headers: Headers, body: bytes) -> None:
+async def _keep(table: IdempotencyTable, claim: Claim, status: int, lines: bytes, body: bytes) -> None:
     """Keep an answer, unless it refuses the call or asks the caller to come back: then the key is free."""
-    if 400 <= status < 500 or any(name == b"retry-after" for name, _ in headers):
+    headers = lines.splitlines(keepends=True)
+    if 400 <= status < 500 or any(line.startswith(b"retry-after:") for line in headers):
         await _free(table, claim)
         return
-    told = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name.startswith(_KEPT)]
+    told = b"".join([line for line in headers if line.startswith(_KEPT)]).decode("latin-1")
     try:
         await asyncio.to_thread(table.keep, claim, status, told, body)
     except Fault as fault:

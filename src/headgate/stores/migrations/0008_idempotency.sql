@@ -1,5 +1,5 @@
 -- Calls that came with an Idempotency-Key. `status` is 0 while the call is made, which `holder` does until `expires`
--- (epoch seconds), and then the status of the kept answer, or -1 for one that was too large. `headers` is JSON.
+-- (epoch seconds), and then the status of the kept answer, or -1 for one that was too large. `headers` are lines.
 CREATE TABLE idempotency (
     scope TEXT NOT NULL,
     route TEXT NOT NULL,
