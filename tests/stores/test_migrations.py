@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from headgate.core.entry import Entry
 from headgate.stores import schema
@@ -26,16 +27,15 @@ def test_rows_from_before_the_sums_are_in_the_sums(empty, monkeypatch):
     known = schema.migrations()
     monkeypatch.setattr(schema, "migrations", lambda: [each for each in known if each.version < 5])
     empty.migrate()
-    rows = [
-        (str(n), START + at, "r", "key", "ann", "k", "free", "", "chat", False, "m", "p", "t", 1, 2, 3, 1, 0, 0, False)
-        + (cost, "", "off", None, 1.0, "ok", "", "")
+    old = [
+        Entry(id=str(n), at=START + at, request_id="r", kind="key", principal="ann", key_id="k", tokens_in=2, cost=cost)
         for n, (at, cost) in enumerate([(0.0, 5), (HOUR - 0.4, None), (HOUR, 7), (DAY - 0.5, 11), (DAY, 13)])
     ]
-    empty.many(f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {ROW}", rows)
+    empty.many(f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {ROW}", [structs.astuple(entry) for entry in old])
     monkeypatch.undo()
     assert "0005_usage" in empty.migrate()
     table = LedgerTable(empty)
-    table.write([Entry(id="new", at=START + 1.0, request_id="r", kind="key", principal="ann", tier="free", cost=100)])
+    table.write([Entry(id="new", at=START + 1.0, request_id="r", kind="key", principal="ann", cost=100)])
     table.write([Entry(id="0", at=START, request_id="r", cost=1)])
     assert [(t.name, t.requests, t.tokens_in, t.cost, t.unpriced) for t in table.totals("day")] == [
         ("2024-10-04", 5, 8, 123, 1),

@@ -14,7 +14,7 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
-from headgate.boot.limiter import limiter_of
+from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
@@ -76,8 +76,9 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
         prices = prices_of(config, sources)
-        limiter = limiter_of(config)
-        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
+        limiter, rules = limiter_of(config), rules_of(config)
+        await refill(limiter, entries, rules, routes, ring.principals())
+        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
         verifier = verifier_of(config)
         if verifier is not None:
             stack.push_async_callback(verifier.aclose)
@@ -103,10 +104,15 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         stack.push_async_callback(close_wires, sources)
         _background(stack, ring.watch())
         _background(stack, watch(runtime, sources))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
+        _freeze()
         yield runtime
+
+
+def _freeze() -> None:
+    """Have the garbage collector look seldom, and never at what there is already."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
 
 
 def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
