@@ -205,6 +205,21 @@ def test_an_unknown_grouping_is_refused(store):
         store.totals("model; DROP TABLE entries")
 
 
+def test_old_calls_are_forgotten_in_steps_and_their_days_sums_stay(store):
+    hour = 3600.0
+    store.write([entry(f"{n:02}", at=NOON + n * hour / 2, cost=1) for n in range(20)])
+    before = NOON + 4.75 * hour
+    steps = 0
+    while store.forget(before, 3):
+        steps += 1
+    assert steps == 3
+    assert not store.forget(before, 3)
+    assert sorted(e.id for e in store.entries()) == [f"{n:02}" for n in range(10, 20)]
+    assert store.totals("day")[0].requests == 20
+    assert store.totals(since=NOON + 5 * hour, until=NOON + 10 * hour)[0].requests == 10
+    assert store.totals(since=NOON + 3 * hour, until=NOON + 5 * hour)[0].requests == 2
+
+
 def test_what_is_asked_is_found_by_indexes(store, database):
     """Not by reading all of a table: a month's totals must not slow down with the years."""
     hour = 3600.0

@@ -1,5 +1,8 @@
 """A budget outlives the process: what was used counts on when the service starts anew, however it ended."""
 
+import asyncio
+import sqlite3
+
 import pytest
 
 from journeys._asking import PATHS, ask
@@ -55,3 +58,22 @@ async def test_caps_hold_over_a_restart(upstreams, tmp_path, killed):
         assert [await status(service, "key-of-ann") for _ in range(4)] == [200, 200, 429, 429]
         assert await status(service, own) == 429
         assert [await status(service, "key-of-bob") for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.anyio
+async def test_calls_older_than_the_operator_keeps_them_are_deleted_at_the_next_start(upstreams, tmp_path):
+    config = CONFIG + upstreams.config
+    model = f"openai/{upstreams.model(said('openai', streamed=False))}"
+    async with serving(tmp_path, config) as service:
+        for _ in range(3):
+            assert (await service.post("/chat", ask("simple", model, max_tokens=5), key="key-of-ann")).status == 200
+        assert len(await service.entries(principal="ann")) == 3
+    base = sqlite3.connect(tmp_path / ".headgate" / "headgate.db")
+    with base:
+        base.execute("UPDATE entries SET at = at - 32 * 86400 WHERE id <> (SELECT MAX(id) FROM entries)")
+    async with serving(tmp_path, config + '[store]\nkeep = "31 days"\n') as service:
+        async with asyncio.timeout(10):
+            while len(await service.entries(principal="ann")) > 1:  # noqa: ASYNC110 - another process deletes
+                await asyncio.sleep(0.05)
+        assert len(service.stored()) == 1
+    base.close()

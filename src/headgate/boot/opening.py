@@ -14,6 +14,7 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.clearing import clear_up
 from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
@@ -79,8 +80,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         limiter, rules = limiter_of(config), rules_of(config)
         await refill(limiter, entries, rules, routes, ring.principals())
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
-        verifier = verifier_of(config)
-        if verifier is not None:
+        if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
@@ -102,6 +102,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         if not isinstance(limiter, MemoryLimiter):
             _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
+        _background(stack, clear_up(entries, runtime.responses, config.store.keep))
         _background(stack, ring.watch())
         _background(stack, watch(runtime, sources))
         _freeze()

@@ -63,6 +63,17 @@ class LedgerTable:
         rows = self._database.rows(sql, (usage.FOREVER if until is None else until, limit))
         return [convert(dict(zip(COLUMNS, row, strict=True)), Entry, strict=False) for row in rows]
 
+    def forget(self, before: float, most: int) -> bool:
+        """Delete the oldest of the calls before that moment, at most so many; whether there may be more.
+
+        The last of them take the sums by the hour with them; the sums by the day stay.
+        """
+        oldest = "SELECT id FROM entries WHERE at < ? ORDER BY at LIMIT ?"
+        if self._database.run((f"DELETE FROM entries WHERE id IN ({oldest})", (before, most))) == most:  # noqa: S608
+            return True
+        self._database.run(("DELETE FROM usage_hours WHERE start <= ?", (int(before) - usage.HOUR,)))
+        return False
+
     def _there(self, entries: Sequence[Entry]) -> set[str]:
         """The ids among the entries' that the table has."""
         statements = chunks(_which, [(entry.id,) for entry in entries])
