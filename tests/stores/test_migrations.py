@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from msgspec import structs
 
@@ -9,6 +12,7 @@ from headgate.core.entry import Entry
 from headgate.stores import schema
 from headgate.stores.ledger import COLUMNS, ROW, LedgerTable
 from headgate.stores.opening import open_database
+from journeys._service import SOURCE
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -43,3 +47,47 @@ def test_rows_from_before_the_sums_are_in_the_sums(empty, monkeypatch):
     ]
     assert {t.name: t.cost for t in table.totals("key", START, START + HOUR)} == {"k": 5, "": 100}
     assert table.totals(since=START + HOUR)[0].requests == 3
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def folder(request, tmp_path):
+    """An operator's folder, whose configuration names an empty database."""
+    url = "sqlite:///data/headgate.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    (tmp_path / "headgate.toml").write_text(f'[store]\nurl = "{url}"\n')
+    return tmp_path
+
+
+def run(folder, *words):
+    """A `headgate …` that has been started."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "headgate", *words],
+        cwd=folder,
+        env={"PYTHONPATH": SOURCE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_of_three_processes_that_migrate_at_once_one_does_the_work(folder):
+    started = [run(folder, "migrate") for _ in range(3)]
+    said = sorted(process.communicate(timeout=60)[0] for process in started)
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert said[:2] == ["The schema is up to date.\n"] * 2
+    assert said[2].split() == [word for each in schema.migrations() for word in ("applied", each.name)]
+
+
+def test_a_database_of_a_newer_version_is_served_by_nobody_and_left_alone(folder):
+    run(folder, "migrate").communicate(timeout=60)
+    url = (folder / "headgate.toml").read_text().split('"')[1]
+    database = open_database(url, folder)
+    database.run(("INSERT INTO schema_migrations (version, name, at) VALUES (9999, 'future', 0)", ()))
+    for words in (("serve", "--port", "0"), ("migrate",), ("usage",)):
+        process = run(folder, *words)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 1, told
+        assert "9999" in told
+        assert "newer version" in told
+        assert "Traceback" not in told
+    assert database.rows("SELECT COUNT(*) FROM schema_migrations") == [(len(schema.migrations()) + 1,)]
+    database.close()
