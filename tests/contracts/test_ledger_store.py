@@ -37,6 +37,14 @@ def test_an_entry_comes_back_as_it_was_written(store):
     assert store.entries()[1].stream is True
 
 
+def test_odd_texts_are_kept_as_far_as_the_database_can(store):
+    odd = '\\u0000 "quoted" ? %s 😀\n'
+    store.write([entry("a", model=odd), entry("b", model=f"{odd}\0")])
+    kept = {e.id: e.model for e in store.entries()}
+    assert kept["a"] == odd
+    assert kept["b"] in (f"{odd}\0", f"{odd}\ufffd")
+
+
 def test_an_id_that_is_there_already_is_left_as_it_is(store):
     store.write([entry("a", tokens_in=1)])
     store.write([entry("a", tokens_in=2), entry("b", tokens_in=3), entry("b", tokens_in=4)])

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from headgate.core.entry import Entry
 from headgate.stores import schema
-from headgate.stores.ledger import COLUMNS, ROW, LedgerTable
+from headgate.stores.ledger import COLUMNS, LedgerTable
 from headgate.stores.opening import open_database
 from journeys._service import SOURCE
 
@@ -35,7 +35,7 @@ def test_rows_from_before_the_sums_are_in_the_sums(empty, monkeypatch):
         Entry(id=str(n), at=START + at, request_id="r", kind="key", principal="ann", key_id="k", tokens_in=2, cost=cost)
         for n, (at, cost) in enumerate([(0.0, 5), (HOUR - 0.4, None), (HOUR, 7), (DAY - 0.5, 11), (DAY, 13)])
     ]
-    empty.many(f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {ROW}", [structs.astuple(entry) for entry in old])
+    empty.run(*empty.inserts("entries", COLUMNS, [structs.astuple(entry) for entry in old]))
     monkeypatch.undo()
     assert "0005_usage" in empty.migrate()
     table = LedgerTable(empty)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from msgspec import convert, structs
@@ -12,11 +11,10 @@ from headgate.core.entry import Entry
 from headgate.core.faults import Unavailable
 from headgate.core.seams import Database
 from headgate.stores import usage
-from headgate.stores._chunks import chunks
-from headgate.stores.usage import By, Past, Total
+from headgate.stores.usage import By, Past, Statement, Total
 
 COLUMNS = Entry.__struct_fields__
-ROW = f"({', '.join('?' * len(COLUMNS))})"
+WHICH = 64
 _by_id = attrgetter("id")
 
 
@@ -35,7 +33,7 @@ class LedgerTable:
         once = {entry.id: entry for entry in reversed(entries)}
         fresh = sorted(once.values(), key=_by_id)  # two processes that write the same must not wait for each other
         try:
-            self._database.run(*chunks(_insert, list(map(structs.astuple, fresh))), *usage.additions(fresh))
+            self._database.run(*self._additions(fresh))
         except Unavailable:
             raise
         except Exception:
@@ -55,7 +53,7 @@ class LedgerTable:
 
     def past(self, since: float, period: int) -> list[Past]:
         """What every caller used of every model since then, oldest first, told by the hour or by the day."""
-        return convert(self._database.rows(*usage.past(since, period)), list[Past], strict=False)
+        return [usage.past(row) for row in self._database.rows(*usage.pasts(since, period))]
 
     def entries(self, *, until: float | None = None, limit: int = 100) -> list[Entry]:
         """The newest entries before `until` (epoch seconds), newest first."""
@@ -74,17 +72,17 @@ class LedgerTable:
         self._database.run(("DELETE FROM usage_hours WHERE start <= ?", (int(before) - usage.HOUR,)))
         return False
 
+    def _additions(self, entries: Sequence[Entry]) -> Iterator[Statement]:
+        inserts = self._database.inserts
+        yield from inserts("entries", COLUMNS, list(map(structs.astuple, entries)))
+        for table, rows in usage.sums(entries):
+            yield from inserts(table, usage.COLUMNS, rows, usage.adding_to(table))
+
     def _there(self, entries: Sequence[Entry]) -> set[str]:
         """The ids among the entries' that the table has."""
-        statements = chunks(_which, [(entry.id,) for entry in entries])
-        return {id_ for sql, values in statements for (id_,) in self._database.rows(sql, values)}
-
-
-@cache
-def _insert(rows: int) -> str:
-    return f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {', '.join([ROW] * rows)}"  # noqa: S608 - our own words
-
-
-@cache
-def _which(ids: int) -> str:
-    return f"SELECT id FROM entries WHERE id IN ({', '.join('?' * ids)})"  # noqa: S608 - our own words
+        known: set[str] = set()
+        for start in range(0, len(entries), WHICH):
+            ids = [entry.id for entry in entries[start : start + WHICH]]
+            sql = f"SELECT id FROM entries WHERE id IN ({', '.join('?' * len(ids))})"  # noqa: S608 - our own words
+            known.update(id_ for (id_,) in self._database.rows(sql, ids))
+        return known

@@ -6,7 +6,7 @@ cost follows the callers and models in use, not the calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
@@ -17,34 +17,47 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from headgate.core.entry import Entry
-from headgate.stores._chunks import Statement, chunks
 
+Statement = tuple[str, Sequence[object]]
+Piece = tuple[str, float, float]
 By = Literal["all", "model", "user", "key", "tier", "day", "provider", "status"]
 
 HOUR = 3600
 DAY = 24 * HOUR
 FOREVER = 10**9 * DAY
 
-_KEY = ("start", "kind", "principal", "key_id", "tier", "model", "provider", "status")
+_NAMES = ("kind", "principal", "key_id", "tier", "model", "provider", "status")
 _SUMS = ("requests", "tokens_in", "tokens_out", "cached", "cost", "unpriced")
-_SECOND = "CAST(at AS BIGINT) - CASE WHEN CAST(at AS BIGINT) > at THEN 1 ELSE 0 END"  # PostgreSQL's cast may round up
-_COLUMNS = {
-    "entries": f"{_SECOND} AS start, {HOUR} AS length, {', '.join(_KEY[1:])}, 1 AS requests, "
-    "tokens_in, tokens_out, cached, COALESCE(cost, 0) AS cost, "
-    "CASE WHEN cost IS NULL AND tokens_in + tokens_out > 0 THEN 1 ELSE 0 END AS unpriced",
-    "usage_hours": f"start, {HOUR} AS length, {', '.join(_KEY[1:] + _SUMS)}",
-    "usage_days": f"start, {DAY} AS length, {', '.join(_KEY[1:] + _SUMS)}",
-}
+COLUMNS = ("start", *_NAMES, *_SUMS)
+
 GROUPS: dict[By, str] = {
     "all": "''",
     "model": "model",
     "user": "(CASE kind WHEN 'key' THEN 'user' ELSE kind END) || ':' || principal",
     "key": "key_id",
     "tier": "tier",
-    "day": f"start / {DAY}",
+    "day": f"start / {DAY} * {DAY}",
     "provider": "provider",
     "status": "status",
 }
+_LENGTHS = {"entries": HOUR, "usage_hours": HOUR, "usage_days": DAY}
+_TOTAL = {
+    **{name: f"SUM({name})" for name in _SUMS},
+    "errors": "SUM(CASE WHEN status IN ('failed', 'partial') THEN requests ELSE 0 END)",
+    "refused": "SUM(CASE WHEN status = 'refused' THEN requests ELSE 0 END)",
+}
+_PAST = {
+    "requests": "SUM(CASE WHEN status = 'refused' THEN 0 ELSE requests END)",
+    "tokens": "SUM(tokens_in + tokens_out)",
+    "cost": "SUM(cost)",
+}
+# The rows in the words of the sums. A cast rounds down in one database and to the nearest in the other.
+_ENTRIES = f"""(
+    SELECT at, CAST(at AS BIGINT) - CASE WHEN CAST(at AS BIGINT) > at THEN 1 ELSE 0 END AS start, {", ".join(_NAMES)},
+        1 AS requests, tokens_in, tokens_out, cached, COALESCE(cost, 0) AS cost,
+        CASE WHEN cost IS NULL AND tokens_in + tokens_out > 0 THEN 1 ELSE 0 END AS unpriced
+    FROM entries
+) AS entries"""  # noqa: S608 - our own words
 
 
 class Total(Struct, frozen=True, kw_only=True):
@@ -70,13 +83,13 @@ class Total(Struct, frozen=True, kw_only=True):
         return self.cost / 1e9
 
 
-class Past(Struct, frozen=True, array_like=True):
+class Past(Struct, frozen=True):
     """What one caller used of one model in a period that was over at `end` (epoch seconds); `cost` is nano-USD.
 
     `requests` are those that were not refused.
     """
 
-    end: float
+    end: int
     kind: str
     principal: str
     key_id: str
@@ -87,50 +100,54 @@ class Past(Struct, frozen=True, array_like=True):
     cost: int
 
 
-def additions(entries: Sequence[Entry]) -> Iterator[Statement]:
-    """What adds entries to the sums.
+def sums(entries: Sequence[Entry]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """The tables of sums, each with the rows of `COLUMNS` that entries add to it.
 
     Always in the same order, so that two processes that add to the same sums never wait for each other in a ring.
     """
     hours = _summed(entries)
-    yield from chunks(_into_hours, [(*key, *hours[key]) for key in sorted(hours)])
+    yield "usage_hours", [(*key, *hours[key]) for key in sorted(hours)]
     days: dict[tuple[Any, ...], list[int]] = {}
-    for (start, *names), sums in hours.items():
+    for (start, *names), hour in hours.items():
         day = (start - start % DAY, *names)
-        days[day] = list(map(add, days[day], sums)) if day in days else sums
-    yield from chunks(_into_days, [(*key, *days[key]) for key in sorted(days)])
+        days[day] = list(map(add, days[day], hour)) if day in days else hour
+    yield "usage_days", [(*key, *days[key]) for key in sorted(days)]
+
+
+@cache
+def adding_to(table: str) -> str:
+    """What ends the INSERT of a row of sums: one that is there already grows by it."""
+    grown = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
+    return f"ON CONFLICT (start, {', '.join(_NAMES)}) DO UPDATE SET {grown}"
 
 
 def totals(by: By, since: float, until: float | None, tenant: str | None) -> Statement:
     """The query of the totals of `since <= at < until`, a group a row; `total` reads it. Raises KeyError."""
-    order = "1" if by == "day" else "6 DESC, 2 DESC, 1"
-    source, values = _source(_pieces(since, until), tenant)
-    return (
-        f"SELECT {GROUPS[by]}, {', '.join(f'SUM({name})' for name in _SUMS)}, "  # noqa: S608 - our own words
-        "SUM(CASE WHEN status IN ('failed', 'partial') THEN requests ELSE 0 END), "
-        "SUM(CASE WHEN status = 'refused' THEN requests ELSE 0 END) "
-        f"FROM ({source}) AS calls GROUP BY 1 ORDER BY {order}"
-    ), values
+    groups = dict.fromkeys(_LENGTHS, GROUPS[by])
+    if by == "day":
+        groups["usage_days"] = "start"  # is in order there, and need not be sorted
+    named = {table: {"name": group} for table, group in groups.items()}
+    sql, values = _merged(_pieces(since, until), named, _TOTAL, tenant)
+    return f"{sql} ORDER BY {'1' if by == 'day' else '6 DESC, 2 DESC, 1'}", values
 
 
 def total(by: By, row: Sequence[Any]) -> Total:
     """The total that a row of `totals` tells."""
-    name = datetime.fromtimestamp(row[0] * DAY, UTC).date().isoformat() if by == "day" else row[0]
+    name = datetime.fromtimestamp(row[0], UTC).date().isoformat() if by == "day" else row[0]
     return Total(name=name, **dict(zip(Total.__struct_fields__[1:], map(int, row[1:]), strict=True)))
 
 
-def past(since: float, period: int) -> Statement:
-    """The query of what every caller used since then, oldest first; `Past` reads it.
+def pasts(since: float, period: int) -> Statement:
+    """The query of what every caller used since then, oldest first, by the `HOUR` or the `DAY`; `past` reads it."""
+    same = {name: name for name in Past.__struct_fields__[1:6]}
+    named = {table: {"ended": f"start - start % {n} + {n}", **same} for table, n in _LENGTHS.items()}
+    sql, values = _merged(_pieces(since, None, days=period == DAY), named, _PAST, None)
+    return f"{sql} ORDER BY 1", values
 
-    `period` is `DAY` or `HOUR`: how finely the time is told.
-    """
-    group = "start - start % length + length, kind, principal, key_id, tier, model"
-    source, values = _source(_pieces(since, None, days=period == DAY), None)
-    return (
-        f"SELECT {group}, CAST(SUM(requests) AS BIGINT), CAST(SUM(tokens_in + tokens_out) AS BIGINT), "  # noqa: S608
-        f"CAST(SUM(cost) AS BIGINT) "
-        f"FROM ({source}) AS calls WHERE status <> 'refused' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1"
-    ), values
+
+def past(row: Sequence[Any]) -> Past:
+    """The past that a row of `pasts` tells."""
+    return Past(*row[:6], *map(int, row[6:]))
 
 
 def _summed(entries: Sequence[Entry]) -> dict[tuple[Any, ...], list[int]]:
@@ -153,24 +170,7 @@ def _summed(entries: Sequence[Entry]) -> dict[tuple[Any, ...], list[int]]:
     return groups
 
 
-@cache
-def _into_hours(rows: int) -> str:
-    return _upsert("usage_hours", rows)
-
-
-@cache
-def _into_days(rows: int) -> str:
-    return _upsert("usage_days", rows)
-
-
-def _upsert(table: str, rows: int) -> str:
-    values = ", ".join([f"({', '.join('?' * (len(_KEY) + len(_SUMS)))})"] * rows)
-    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
-    key = ", ".join(_KEY)
-    return f"INSERT INTO {table} VALUES {values} ON CONFLICT ({key}) DO UPDATE SET {added}"  # noqa: S608 - our own words
-
-
-def _pieces(since: float, until: float | None, *, days: bool = True) -> list[tuple[str, float, float]]:
+def _pieces(since: float, until: float | None, *, days: bool = True) -> list[Piece]:
     """The tables that together have what was between two moments, each with its first and its last: five at most."""
     begin, end = max(0.0, since), min(FOREVER, FOREVER if until is None else until)
     first, last = ceil(begin / HOUR) * HOUR, int(end // HOUR) * HOUR
@@ -184,20 +184,29 @@ def _pieces(since: float, until: float | None, *, days: bool = True) -> list[tup
     return [(table, a, b) for table, (a, b) in zip(tables, pairwise(edges), strict=True) if a < b]
 
 
-def _source(pieces: Sequence[tuple[str, float, float]], tenant: str | None) -> Statement:
-    """The rows of all pieces, in the words of the sums. Whose rows is decided here, in each piece's own WHERE."""
-    whose, who = owned(tenant)
+def _merged(
+    pieces: Sequence[Piece], named: Mapping[str, Mapping[str, str]], measures: Mapping[str, str], tenant: str | None
+) -> Statement:
+    """The measures by group; `named` has, for each table, the names and the words of what it is grouped by.
+
+    Each piece is grouped before they are put together, so that little is sorted. Whose rows count is decided in each
+    piece's own WHERE; a tenant of None means everybody's, for the admin.
+    """
+    names = next(iter(named.values()))
+    places = ", ".join(str(place + 1) for place in range(len(names)))
+    whose, who = _owned(tenant)
     selects: list[str] = []
     values: list[object] = []
     for table, begin, end in pieces:
-        at = "at" if table == "entries" else "start"
-        selects.append(f"SELECT {_COLUMNS[table]} FROM {table} WHERE {at} >= ? AND {at} < ?{whose}")  # noqa: S608
+        source, at = (_ENTRIES, "at") if table == "entries" else (table, "start")
+        told = ", ".join(f"{words} AS {name}" for name, words in (*named[table].items(), *measures.items()))
+        selects.append(f"SELECT {told} FROM {source} WHERE {at} >= ? AND {at} < ?{whose} GROUP BY {places}")  # noqa: S608
         values += [begin, end, *who]
-    return " UNION ALL ".join(selects), values
+    told = ", ".join((*names, *(f"SUM({name})" for name in measures)))
+    return f"SELECT {told} FROM ({' UNION ALL '.join(selects)}) AS pieces GROUP BY {places}", values  # noqa: S608
 
 
-def owned(tenant: str | None) -> Statement:
-    """What a WHERE needs besides, for the rows of one `Principal.tenant`; None means everybody's, for the admin."""
+def _owned(tenant: str | None) -> Statement:
     if tenant is None:
         return "", []
     kind, _, principal = tenant.partition(":")
