@@ -15,7 +15,8 @@ from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.caching import cache_of, reuse_of
-from headgate.boot.limiter import limiter_of
+from headgate.boot.clearing import clear_up
+from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
@@ -79,10 +80,10 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
         prices = prices_of(config, sources)
-        limiter = limiter_of(config)
-        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
-        verifier = verifier_of(config)
-        if verifier is not None:
+        limiter, rules = limiter_of(config), rules_of(config)
+        await refill(limiter, entries, rules, routes, ring.principals())
+        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
+        if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
@@ -105,6 +106,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         runtime.checks = checks_of(runtime)
         _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
+        _background(stack, clear_up(entries, runtime.responses, config.store.keep))
         _background(stack, ring.watch())
         _background(stack, renew(runtime.idempotency))
         _background(stack, watch(runtime, sources))

@@ -223,6 +223,13 @@ class Store(Section):
         description="Whether answers of `/v1/responses` are kept for 30 days, unless the caller says `store: false`.",
     )
 
+    keep: Duration | None = Field(
+        None,
+        ge=31 * 86_400,
+        description='How long the ledger keeps single calls, such as "400 days", at least 31; without it, for ever. '
+        "Sums by the day are kept for ever.",
+    )
+
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:

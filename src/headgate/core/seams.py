@@ -222,6 +222,12 @@ class Database(Protocol):
         """Execute one statement for each row, in one transaction."""
         ...
 
+    def inserts(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], then: str = ""
+    ) -> Iterable[tuple[str, Sequence[object]]]:
+        """What `run` executes to insert many rows, as this database does it best; `then`: an ON CONFLICT clause."""
+        ...
+
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query."""
         ...
