@@ -75,12 +75,11 @@ class Hold:
                 target.breaker.failed(error)
             error.recorded = True
             self._close(status_of(error, spoke=spoke), error.code)
-        elif isinstance(error, Exception):
-            self._close("failed", InternalError.code)
         else:
             if target is not None:
                 target.breaker.left()
-            self._close("cancelled", "")
+            bug = isinstance(error, Exception)
+            self._close("failed" if bug else "cancelled", InternalError.code if bug else "")
 
     def opening(self) -> Open:
         """What may be said once a target speaks, or Headgate itself does where none had to be asked."""

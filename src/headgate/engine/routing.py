@@ -151,6 +151,8 @@ async def first_to_speak(
                     break
             attempt += 1
             await asyncio.sleep(pause)
+            if target.breaker.tripped:  # by others, meanwhile
+                break
     raise last or _all_tripped(route)
 
 
