@@ -105,7 +105,6 @@ def serve(
         server_header=False,
         proxy_headers=False,
         backlog=4096,
-        timeout_keep_alive=75,
     )
     for name in ("uvicorn", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(logging.WARNING)
