@@ -125,7 +125,8 @@ def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTabl
             targets.append(Target(provider, connected(config, sources[provider]), upstream, breaker))
         clocks = Clocks(model.timeout.connect, model.timeout.first_event, model.timeout.idle, model.timeout.total)
         prompt = prompt_of(config, name, model, prompts)
-        named[name] = Route(name, tuple(targets), clocks, prompt, model.max_tokens, model.default_max_tokens)
+        bounds = (model.max_tokens, model.default_max_tokens)
+        named[name] = Route(name, tuple(targets), clocks, prompt, *bounds, shared=model.shared_cache)
     providers = {name: connected(config, source) for name, source in sources.items()}
     return Routes(named, providers, default=default_of(config, sources), direct=config.routing.direct)
 

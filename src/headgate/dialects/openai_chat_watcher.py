@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from headgate.core.events import Begin, Event, Verbatim
+from headgate.core.events import Begin, Event, Usage, Verbatim
 from headgate.core.faults import Fault
+from headgate.dialects.openai_chat_plain import glance
 from headgate.dialects.openai_chat_reader import (
     Calls,
     Choices,
@@ -22,6 +23,7 @@ from headgate.dialects.openai_chat_reader import (
     check_chunk,
     done,
     index_of,
+    meaning,
     reason_of,
     text_of,
     usage_of,
@@ -111,14 +113,24 @@ class WholeWatcher(WholeReader):
     def close(self) -> Iterable[Event]:
         """The body, then its bare meaning."""
         body = b"".join(self._parts)
+        plain = glance(body)
+        if plain is None:
+            return self._read(body)
+        reason, tokens_in, tokens_out = plain
+        return [Verbatim(body), done(reason, 0), Usage(tokens_in, tokens_out)]
+
+    def _read(self, body: bytes) -> list[Event]:
         data = decode(body)
         check_answer(data)
         if _amiss(data):
             body = _encode(_completed(data))
         meant: list[Event] = [Verbatim(body)]
-        for at, choice in enumerate(data["choices"]):
-            meant.append(done(reason_of(choice), index_of(choice, at)))
         usage = usage_of(data)
+        for at, choice in enumerate(data["choices"]):
+            index = index_of(choice, at)
+            if usage is None:  # somebody must count the words
+                meant += meaning(choice.get("message") or {}, choice, index, Calls())
+            meant.append(done(reason_of(choice), index))
         if usage is not None:
             meant.append(usage)
         return meant
