@@ -7,6 +7,10 @@
     python3 dev.py test-clients [ARGUMENTS]  the tests with clients and upstreams that others wrote, Node's too if it is
                                      there (makes .venv-clients and node_modules; arguments as of pytest)
     python3 dev.py bench [OPTIONS]   measure against nginx (options as of bench/run.py)
+    python3 dev.py bench stores      what limits in Redis and a ledger in PostgreSQL cost
+    python3 dev.py bench workers     what several processes gain
+    python3 dev.py bench usage       who used what, asked of a growing ledger
+    python3 dev.py bench publish     all four, one after the other, into bench/RESULTS.md (each takes --quick)
     python3 dev.py lock [OPTIONS]    write requirements/*.txt anew (options as of `uv pip compile`, e.g. --upgrade)
     python3 dev.py help              this
 
@@ -33,6 +37,7 @@ DEV = ROOT / "requirements" / "dev.txt"
 CLIENTS = ROOT / "requirements" / "clients.txt"
 COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out within days
 
+BENCHES = ("stores", "workers", "usage")
 CHECKS = (
     ("format", "ruff", "format", "--check"),
     ("lint", "ruff", "check"),
@@ -126,8 +131,14 @@ def test_clients(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure; see bench/README.md."""
-    environment(CORE)
-    return run(PYTHON, "bench/run.py", *arguments)
+    name, *options = arguments or [""]
+    if name == "publish":
+        return max([bench([*which, "--publish", *options]) for which in ([], *([each] for each in BENCHES))])
+    if name not in BENCHES:
+        environment(CORE)
+        return run(PYTHON, "bench/run.py", *arguments)
+    environment(DEV)  # has the servers
+    return run(PYTHON, f"bench/{name}.py", *options)
 
 
 def lock(arguments: list[str]) -> int:

@@ -168,6 +168,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=int, default=10_000_000, help="calls of the largest ledger (default: %(default)s)"
     )
+    parser.add_argument("--quick", action="store_true", help="up to 100,000 calls")
     parser.add_argument("--only", choices=KINDS, help="one of the databases")
     parser.add_argument("--plans", action="store_true", help="print how the databases find the totals of 30 days")
     parser.add_argument("--publish", action="store_true", help="write the tables into bench/RESULTS.md")
@@ -178,7 +179,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Fill, ask, print, write."""
     options = arguments()
-    sizes = [10**power for power in range(4, 12) if 10**power <= max(options.most, SMALLEST)]
+    most = 100_000 if options.quick else max(options.most, SMALLEST)
+    sizes = [10**power for power in range(4, 12) if 10**power <= most]
     published: list[str] = []
     for kind in [options.only] if options.only else KINDS:
         found = measure(kind, sizes)
