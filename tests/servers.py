@@ -94,7 +94,7 @@ def valkey(folder: Path) -> Iterator[Valkey]:
 
 
 class Postgres:
-    """A PostgreSQL server of our own. It does not wait for the disk."""
+    """A PostgreSQL server of our own. It does not wait for the disk, but what it has is safe from its own death."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,7 +110,7 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self._folder}
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 50}
+        settings |= {"fsync": "off", "full_page_writes": "off", "max_connections": 50}
         words = [f"--{name}={value}" for name, value in settings.items()]
         self.process = subprocess.Popen(
             [self._bin / "postgres", "-D", self._folder / "data", *words],

@@ -267,6 +267,10 @@ class Cache(Section):
 
     enabled: bool = Field(False, description="Whether calls are cached that do not say; a request may opt in or out.")
     ttl: Duration = Field(3600.0, description="How long an answer is remembered.")
+    max_bytes: Size = Field(
+        64 * 2**20, description="Most bytes of all remembered answers; with `[shared] url` of all processes together."
+    )
+    max_entry: Size = Field(2**20, description="Most bytes of one; a longer answer is not remembered.")
 
 
 class Knowledge(Section):
