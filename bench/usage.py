@@ -27,7 +27,7 @@ from targets import ROOT
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from headgate.core.entry import Entry  # noqa: E402 - found by the line above
-from headgate.stores import schema, usage  # noqa: E402
+from headgate.stores import usage  # noqa: E402
 from headgate.stores.ledger import COLUMNS, LedgerTable  # noqa: E402
 from headgate.stores.postgres import PostgresDatabase  # noqa: E402
 from headgate.stores.sqlite import SqliteDatabase  # noqa: E402
@@ -92,12 +92,18 @@ def empty(kind: str) -> Iterator[SqliteDatabase | PostgresDatabase]:
 
 
 def fill(database: SqliteDatabase | PostgresDatabase, number: int) -> None:
-    """So many calls, evenly over the year; the sums as the migration makes them, as inserts would."""
-    [migration] = [each for each in schema.migrations() if each.name == "0005_usage"]
-    sums = [(sql, ()) for sql in migration.statements if "INSERT INTO usage_" in sql]
-    database.run((FILL, (0, number - 1, number)), *sums)
+    """So many calls, evenly over the year; the sums are what inserts would have made."""
+    database.run((FILL, (0, number - 1, number)), *(sums_of(table, length) for table, length in usage.LENGTHS.items()))
     for table in ("entries", "usage_hours", "usage_days"):
         database.run((f"ANALYZE {table}", ()))
+
+
+def sums_of(table: str, length: int) -> tuple[str, tuple[()]]:
+    """What fills a table of sums from the rows."""
+    names, sums = ", ".join(usage.NAMES), ", ".join(f"SUM({name})" for name in usage.SUMS)
+    places = ", ".join(str(place + 1) for place in range(1 + len(usage.NAMES)))
+    select = f"SELECT start - start % {length}, {names}, {sums} FROM {usage.ROWS} GROUP BY {places}"
+    return f"INSERT INTO {table} ({', '.join(usage.COLUMNS)}) {select}", ()
 
 
 def seconds(ask: Callable[[], object]) -> float:
