@@ -8,6 +8,10 @@
                                      there (makes .venv-clients and node_modules; arguments as of pytest)
     python3 dev.py test-soak [ARGUMENTS]  the tests of caps, faults and losses, for an hour (as of pytest)
     python3 dev.py bench [OPTIONS]   measure against nginx (options as of bench/run.py)
+    python3 dev.py bench stores      what limits in Redis and a ledger in PostgreSQL cost
+    python3 dev.py bench workers     what several processes gain
+    python3 dev.py bench usage       who used what, asked of a growing ledger
+    python3 dev.py bench publish     all four, one after the other, into bench/RESULTS.md (each takes --quick)
     python3 dev.py lock [OPTIONS]    write requirements/*.txt anew (options as of `uv pip compile`, e.g. --upgrade)
     python3 dev.py help              this
 
@@ -37,6 +41,7 @@ COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out withi
 SOAK = ("tests/simulation", "tests/journeys/test_exact_caps.py", "tests/journeys/test_ledger_survives.py")
 SOAKED = {"HEADGATE_SCHEDULES": "300000", "HEADGATE_ROUNDS": "50"}
 
+BENCHES = ("stores", "workers", "usage")
 CHECKS = (
     ("format", "ruff", "format", "--check"),
     ("lint", "ruff", "check"),
@@ -137,8 +142,14 @@ def test_soak(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure; see bench/README.md."""
-    environment(CORE)
-    return run(PYTHON, "bench/run.py", *arguments)
+    name, *options = arguments or [""]
+    if name == "publish":
+        return max([bench([*which, "--publish", *options]) for which in ([], *([each] for each in BENCHES))])
+    if name not in BENCHES:
+        environment(CORE)
+        return run(PYTHON, "bench/run.py", *arguments)
+    environment(DEV)  # has the servers
+    return run(PYTHON, f"bench/{name}.py", *options)
 
 
 def lock(arguments: list[str]) -> int:
