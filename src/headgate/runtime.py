@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
@@ -18,9 +18,17 @@ from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
-from headgate.telemetry.metrics import Metrics
+from headgate.telemetry.metrics import Gauges, Metrics
 
 RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Busy(NamedTuple):
+    """What a server has to do now: open connections, requests being answered, those whose answer has begun."""
+
+    connections: int = 0
+    requests: int = 0
+    streams: int = 0
 
 
 @dataclass(slots=True)
@@ -29,7 +37,7 @@ class Runtime:
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without.
+    of what calls can be served without. `gauges` says how everything stands, `busy` what the server has to do.
     """
 
     config: Config
@@ -49,4 +57,6 @@ class Runtime:
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)
+    gauges: Callable[[], Gauges] = dict
+    busy: Callable[[], Busy] = Busy
     draining: bool = False

@@ -14,6 +14,7 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.gauges import Pulse
 from headgate.boot.limiter import limiter_of
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
@@ -32,6 +33,7 @@ from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
+from headgate.telemetry.crew import Crew
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
@@ -57,13 +59,13 @@ class Recorded:
 
 
 @asynccontextmanager
-async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
-    """A Runtime for this configuration. Raises ConfigError, Unavailable."""
+async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
+    """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
         database = open_database(config.store.url, config.base_dir)
         stack.callback(database.close)
         await asyncio.to_thread(make_ready, database)
-        metrics = Metrics()
+        metrics = Metrics(crew)
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox", others=entries)
@@ -101,12 +103,19 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         if not isinstance(limiter, MemoryLimiter):
             _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        _background(stack, ring.watch())
-        _background(stack, watch(runtime, sources))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
+        pulse = Pulse(runtime)
+        runtime.gauges = pulse.gauges
+        for work in (ring.watch(), watch(runtime, sources), pulse.beat()):
+            _background(stack, work)
+        _settle_down()
         yield runtime
+
+
+def _settle_down() -> None:
+    """What is there now stays; requests make few cycles, and the default looks for them too often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:

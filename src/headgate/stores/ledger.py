@@ -9,17 +9,18 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
 
-from msgspec import Struct, convert, structs
+from msgspec import Struct, convert
 
-from headgate.core.entry import Entry
+from headgate.core.entry import PASSING, Entry
 from headgate.core.seams import Database
 
 By = Literal["all", "model", "user", "key", "tier", "day", "provider", "status"]
 
-COLUMNS = Entry.__struct_fields__
+COLUMNS = tuple(name for name in Entry.__struct_fields__ if name not in PASSING)
 ROW = f"({', '.join('?' * len(COLUMNS))})"
 CHUNK = 64
 _by_id = attrgetter("id")
+_values = attrgetter(*COLUMNS)
 TENANT = "(CASE kind WHEN 'key' THEN 'user' ELSE kind END) || ':' || principal"
 GROUPS: dict[By, str] = {
     "all": "''",
@@ -108,7 +109,7 @@ def _inserts(entries: Sequence[Entry]) -> Iterator[tuple[str, list[object]]]:
     while start < len(entries):
         while size > len(entries) - start:
             size //= 2
-        rows = map(structs.astuple, entries[start : start + size])
+        rows = map(_values, entries[start : start + size])
         yield _insert(size), list(chain.from_iterable(rows))
         start += size
 
