@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
@@ -19,6 +19,9 @@ from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
 from headgate.telemetry.metrics import Gauges, Metrics
+
+if TYPE_CHECKING:
+    from headgate.telemetry.traces import Tracer
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -59,4 +62,5 @@ class Runtime:
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)
     gauges: Callable[[], Gauges] = dict
     busy: Callable[[], Busy] = Busy
+    tracer: Tracer | None = None
     draining: bool = False

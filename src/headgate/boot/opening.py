@@ -18,6 +18,7 @@ from headgate.boot.gauges import Pulse
 from headgate.boot.limiter import limiter_of
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
+from headgate.boot.tracer import tracer_of
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
 from headgate.core.principal import Principal
@@ -39,23 +40,27 @@ from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from headgate.stores.redis import RedisLimiter
+    from headgate.telemetry.traces import Tracer
 
 log = logging.getLogger("headgate")
 
 
 class Recorded:
-    """The ledger's store, with metrics and log lines made from the same batches."""
+    """The ledger's store, with metrics, log lines and traces made from the same batches."""
 
-    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog) -> None:
+    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog, tracer: Tracer | None) -> None:
         self._table = table
         self._metrics = metrics
         self._lines = lines
+        self._tracer = tracer
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write them down first; only what is safe is counted."""
         self._table.write(entries)
         self._metrics.record(entries)
         self._lines.write(entries)
+        if self._tracer is not None:
+            self._tracer.write(entries)
 
 
 @asynccontextmanager
@@ -68,7 +73,10 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         metrics = Metrics(crew)
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox", others=entries)
+        tracer = tracer_of(config)
+        if tracer is not None:
+            stack.push_async_callback(asyncio.to_thread, tracer.close)
+        ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
@@ -97,6 +105,7 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
             prompts=prompts,
             responses=ResponseTable(database),
             metrics=metrics,
+            tracer=tracer,
             reload=lambda: take_over(runtime, sources),
         )
         runtime.checks = checks_of(runtime)

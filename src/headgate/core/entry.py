@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from headgate.core.trace import Trace
+
 PASSING = frozenset({"limit", "limit_kind", "attempts", "trace"})
 """Fields of an Entry that metrics, logs and traces are made of, and the ledger's table does not keep."""
 
@@ -24,7 +26,7 @@ class Entry(Struct, kw_only=True):
     `status`: `ok`, `refused` (never reached a model), `failed` (no answer), `partial` (cut after the first byte),
     `cancelled` (the caller left). `error` is the fault's code. `estimated` marks token counts that no provider gave.
     `limit` names the limit that refused the call, `limit_kind` what it counts. `attempts` are there where the first one
-    failed. `trace` is for `telemetry.traces`.
+    failed. `trace` is its place in its caller's trace.
     """
 
     id: str
@@ -58,7 +60,7 @@ class Entry(Struct, kw_only=True):
     limit: str = ""
     limit_kind: str = ""
     attempts: tuple[Attempt, ...] = ()
-    trace: str = ""
+    trace: Trace | None = None
 
     @property
     def tried(self) -> tuple[Attempt, ...]:

@@ -108,6 +108,8 @@ def entry_of(who: Principal | None, call: Call) -> Entry:
         stream=call.stream,
         model=call.model,
     )
+    if call.trace is not None:
+        entry.trace = call.trace
     if who is not None:
         entry.kind, entry.principal, entry.key_id, entry.tier = who.kind, who.id, who.key_id, who.tier
     return entry
