@@ -73,9 +73,7 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         metrics = Metrics(crew)
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        tracer = tracer_of(config)
-        if tracer is not None:
-            stack.push_async_callback(asyncio.to_thread, tracer.close)
+        tracer = _traced(stack, config)
         ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
@@ -112,12 +110,25 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         if not isinstance(limiter, MemoryLimiter):
             _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        pulse = Pulse(runtime)
-        runtime.gauges = pulse.gauges
-        for work in (ring.watch(), watch(runtime, sources), pulse.beat()):
-            _background(stack, work)
+        _watch_over(stack, runtime, sources)
         _settle_down()
         yield runtime
+
+
+def _watch_over(stack: AsyncExitStack, runtime: Runtime, sources: dict[str, Source]) -> None:
+    """Keep up with keys and configuration, and measure how everything stands."""
+    pulse = Pulse(runtime)
+    runtime.gauges = pulse.gauges
+    for work in (runtime.ring.watch(), watch(runtime, sources), pulse.beat()):
+        _background(stack, work)
+
+
+def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:
+    """The tracer, which sends what waits before it is closed."""
+    tracer = tracer_of(config)
+    if tracer is not None:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
+    return tracer
 
 
 def _settle_down() -> None:
