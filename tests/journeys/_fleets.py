@@ -38,7 +38,7 @@ class Fleet:
 
     async def kill_a_worker(self) -> None:
         """SIGKILL for one of the first service's workers, once all of them listen."""
-        await eventually(self._all_listen)
+        await eventually(self._all_listen, 30.0)
         self._workers()[0].send_signal(signal.SIGKILL)
 
     def _workers(self) -> list[psutil.Process]:
