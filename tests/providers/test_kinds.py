@@ -5,7 +5,7 @@ import pytest
 from headgate.boot.models import sources_of
 from headgate.config import ConfigError, load
 from headgate.providers import echo
-from headgate.providers.kinds import kind_of, kinds, loaders
+from headgate.providers.kinds import kind_of, kinds, loaders, log
 
 POINTS = """[headgate.providers]
 fireside = headgate_fireside
@@ -67,13 +67,14 @@ def test_a_broken_one_is_named_with_its_package_and_the_reason(plugged, name, wh
 
 
 def test_where_all_are_wanted_broken_ones_are_left_out_and_logged(plugged, caplog):
-    found = kinds()
+    with caplog.at_level("WARNING", "headgate"):
+        log.addHandler(caplog.handler)  # a service that ran in this process may keep its lines to itself
+        found = kinds()
+        log.removeHandler(caplog.handler)
     assert {"fireside", "openai", "groq", "echo"} <= found.keys()
     assert not {"hearth", "candle"} & found.keys()
-    assert [record.message.partition(" (")[0] for record in caplog.records] == [
-        'the plug-in "hearth"',
-        'the plug-in "candle"',
-    ]
+    told = {record.message.partition(" (")[0] for record in caplog.records}
+    assert told == {'the plug-in "hearth"', 'the plug-in "candle"'}
 
 
 def test_a_configuration_that_asks_for_no_broken_one_is_served(plugged, tmp_path, monkeypatch):
