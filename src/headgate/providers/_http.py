@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
+from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headgate.core.call import Call, CallPart, Clocks, MediaPart, Prompt, Reasoning, ResultPart
 from headgate.core.events import Event
 from headgate.core.faults import Fault, Unsupported, UpstreamBroken
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
+from headgate.core.trace import HEADER
 from headgate.providers._faults import fault_of
 
 STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
@@ -95,7 +97,7 @@ class HttpProvider:
 
     async def events(self, call: Call) -> Events:
         """Ask, and say what comes back."""
-        reader, ask = self.reader(call), self.ask(call)
+        reader, ask = self.reader(call), _traced(self.ask(call), call)
         if not ask.stream:
             for event in await self.answer(call):
                 yield event
@@ -114,7 +116,7 @@ class HttpProvider:
         """Ask for a whole answer, and say all that it says."""
         reader = self.reader(call)
         try:
-            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
+            reader.feed(await self.wire.fetch(_traced(self.ask(call), call), call.clocks, call.deadline))
         except Answered as answered:
             raise self.refused(call, answered) from None
         try:
@@ -145,6 +147,14 @@ def refuse_others(prompt: Prompt, vendor: str, *known: str) -> None:
                 raise Unsupported(f"{vendor} does not take {part.kind} parts", field="messages")
             if isinstance(part, CallPart | ResultPart) and "tools" not in known:
                 raise Unsupported(f"{vendor} does not support tools", field="messages")
+
+
+def _traced(ask: Ask, call: Call) -> Ask:
+    """The request with the call's trace, where upstreams are to hear of it."""
+    trace = call.trace
+    if trace is None or not trace.told:
+        return ask
+    return structs.replace(ask, headers=(*ask.headers, (HEADER, trace.header)))
 
 
 def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
