@@ -104,6 +104,7 @@ class CallerGate:
             surface=self._path,
             address=self._address,
             trace=self._trace,
+            reuse=self._runtime.reuse,
         )
 
 
