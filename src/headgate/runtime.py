@@ -14,6 +14,7 @@ from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
+from headgate.rag.knowledge import Knowledge
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
@@ -44,6 +45,7 @@ class Runtime:
     ring: KeyRing
     prompts: PromptTable
     responses: ResponseTable
+    knowledge: Knowledge
     metrics: Metrics
     reload: Callable[[], Awaitable[list[str]]]
     started: float = field(default_factory=time.time)

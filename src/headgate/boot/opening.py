@@ -14,6 +14,7 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.knowledge import open_knowledge
 from headgate.boot.limiter import limiter_of
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
@@ -78,6 +79,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         prices = prices_of(config, sources)
         limiter = limiter_of(config)
         admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
+        gate = Gate(admission, ledger)
+        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
         verifier = verifier_of(config)
         if verifier is not None:
             stack.push_async_callback(verifier.aclose)
@@ -87,30 +90,37 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             identify=identify_of(config, ring, verifier),
             address=address_of(config),
             admission=admission,
-            gate=Gate(admission, ledger),
+            gate=gate,
             ledger=ledger,
             entries=entries,
             keys=keys,
             ring=ring,
             prompts=prompts,
             responses=ResponseTable(database),
+            knowledge=knowledge,
             metrics=metrics,
             reload=lambda: take_over(runtime, sources),
         )
         runtime.checks = checks_of(runtime)
-        if not isinstance(limiter, MemoryLimiter):
-            _look_after(limiter, runtime, stack)
+        _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        _background(stack, ring.watch())
-        _background(stack, watch(runtime, sources))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
+        for work in (ring.watch(), watch(runtime, sources), knowledge.ingester.work()):
+            _background(stack, work)
+        _settle()
         yield runtime
 
 
-def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
-    """Keep the shared limiter connected, and say when it is not."""
+def _settle() -> None:
+    """Requests make few cycles: Python is to look for them less often, and not among what is there for good."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _look_after(limiter: MemoryLimiter | RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
+    """Keep a shared limiter connected, and say when it is not."""
+    if isinstance(limiter, MemoryLimiter):
+        return
     stack.push_async_callback(limiter.aclose)
     _background(stack, limiter.watch())
     watched = runtime.degraded if limiter.local else runtime.checks
