@@ -55,8 +55,8 @@ class Gate:
         with hold:
             call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
             for event in await first_to_speak(hold.route, call, hold.system, hold.spoken, whole):
-                hold.note(event)
                 reply.add(event)
+            hold.took(reply)
         await self._written(hold)
         reply.entry = hold.entry
         return hold.opening(), reply
