@@ -43,7 +43,7 @@ _SENT = "SELECT id, version, digest FROM documents WHERE number = ?"
 _HELD = "SELECT 1 FROM drafts JOIN documents USING (number) WHERE number = ? AND version = ? AND token = ?"
 _AGAIN = """
 INSERT OR REPLACE INTO drafts (number, title, media, metadata, who, token, due, tries, body)
-SELECT number, title, '', metadata, ?, '', ?, 0, '' FROM documents WHERE state = 'ready'
+SELECT number, title, '', metadata, ?, '', ?, 0, x'' FROM documents WHERE state = 'ready'
 """
 _LATER = "UPDATE drafts SET due = ?, token = '', tries = ? WHERE number = ?"
 _VECTORS = "SELECT id, scale, data FROM vectors JOIN passages ON passages.number = passage WHERE id IN ({marks})"
