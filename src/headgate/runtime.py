@@ -15,6 +15,7 @@ from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
+from headgate.rag.knowledge import Knowledge
 from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
@@ -59,6 +60,7 @@ class Runtime:
     prompts: PromptTable
     responses: ResponseTable
     idempotency: IdempotencyTable
+    knowledge: Knowledge
     metrics: Metrics
     reload: Callable[[], Awaitable[list[str]]]
     reuse: Reuse | None = None

@@ -70,12 +70,15 @@ class Gate:
         reply.entry = hold.entry
         return hold.opening(), reply
 
-    async def embed(self, who: Principal, call: Call, wanted: EmbedCall) -> tuple[Open, Embedded, Entry]:
+    async def embed(
+        self, who: Principal, call: Call, wanted: EmbedCall, *, part: bool = False
+    ) -> tuple[Open, Embedded, Entry]:
         """The vectors that are wanted, by the same journey; `call` is their envelope, and its `max_tokens` is 0.
 
-        Raises Faults; Unsupported where no target of the model can embed.
+        They may be a part of a request that was admitted already. Raises Faults; Unsupported where no target of the
+        model can embed.
         """
-        hold = await self.admission.admit(who, call)
+        hold = await self.admission.admit(who, call, part=part)
         with hold:
             route = hold.route = hold.route.able(Embedder)
             if not route.targets:
