@@ -6,6 +6,7 @@ Unlike the vendors' dialects it refuses fields that it does not know. Its stream
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
@@ -34,6 +35,14 @@ FINISH: dict[Reason, str] = {
 }
 
 
+def refuse_unknown(fields: dict[str, Any], known: Collection[str]) -> None:
+    """Refuse a field that nobody reads, and name the nearest that somebody does. Raises InvalidField."""
+    for name in fields.keys() - known:
+        near = get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}"
+        raise InvalidField(f"unknown field {name[:100]!r}{hint}", field=name[:100])
+
+
 class Shape(Struct, frozen=True):
     """One path of the surface: the names of its fields. `max_tokens` and `temperature` are the defaults."""
 
@@ -54,10 +63,7 @@ class Shape(Struct, frozen=True):
 
     def parse(self, fields: dict[str, Any], body: bytes) -> Call:
         """The Call that a body asks for. Raises InvalidField, naming the field."""
-        for name in fields.keys() - self.known:
-            near = get_close_matches(name, self.known, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(self.known))}"
-            raise InvalidField(f"unknown field {name[:100]!r}{hint}", field=name[:100])
+        refuse_unknown(fields, self.known)
         self._check(fields)
         return Call(
             model=fields.get("model") or "",
