@@ -14,6 +14,8 @@ from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
+from headgate.rag.ask import Asker
+from headgate.rag.recipe import Recipe
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
@@ -28,6 +30,7 @@ class Runtime:
     """Everything that handlers need, made once at start.
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
+    `recipes` are by name; the one of `/ask` has none.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
     of what calls can be served without.
     """
@@ -45,6 +48,8 @@ class Runtime:
     prompts: PromptTable
     responses: ResponseTable
     metrics: Metrics
+    asker: Asker
+    recipes: dict[str, Recipe]
     reload: Callable[[], Awaitable[list[str]]]
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)

@@ -1,13 +1,8 @@
 """The prompt: sources are quoted as data, and none is dropped without being told."""
 
 from headgate.core.asking import Source
-from headgate.core.knowledge import Found, Passage
 from headgate.rag.prompt import NONE, chosen, quoted, tokens_of
-
-
-def found(text, title="Hours", path=()):
-    passage = Passage(id="c1", document_id="d1", title=title, text=text, start=0, end=len(text), path=path)
-    return Found(passage=passage, collection="c", similarity=0.9, kind="coverage")
+from rag._passages import found
 
 
 def test_sources_are_numbered_and_say_where_they_come_from():

@@ -16,6 +16,7 @@ from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.limiter import limiter_of
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
+from headgate.boot.recipes import recipes_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
@@ -25,6 +26,7 @@ from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
+from headgate.rag.ask import Asker, NoDocuments
 from headgate.runtime import RawHeaders, Runtime
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
@@ -75,19 +77,19 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
-        prices = prices_of(config, sources)
         limiter = limiter_of(config)
-        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
+        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices_of(config, sources))
         verifier = verifier_of(config)
         if verifier is not None:
             stack.push_async_callback(verifier.aclose)
+        gate = Gate(admission, ledger)
         runtime = Runtime(
             config=config,
             database=database,
             identify=identify_of(config, ring, verifier),
             address=address_of(config),
             admission=admission,
-            gate=Gate(admission, ledger),
+            gate=gate,
             ledger=ledger,
             entries=entries,
             keys=keys,
@@ -95,6 +97,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             prompts=prompts,
             responses=ResponseTable(database),
             metrics=metrics,
+            asker=Asker(gate, NoDocuments()),
+            recipes=recipes_of(config),
             reload=lambda: take_over(runtime, sources),
         )
         runtime.checks = checks_of(runtime)
@@ -103,10 +107,15 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         stack.push_async_callback(close_wires, sources)
         _background(stack, ring.watch())
         _background(stack, watch(runtime, sources))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
+        _spare_the_collector()
         yield runtime
+
+
+def _spare_the_collector() -> None:
+    """What is there by now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
 
 
 def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
@@ -192,6 +201,7 @@ def check(config: Config) -> dict[str, Source]:
     for source in sources.values():
         connected(config, source)
     default_of(config, sources)
+    recipes_of(config)
     return sources
 
 

@@ -28,6 +28,7 @@ from headgate.core.entry import Entry
 from headgate.core.events import Event, Extra, Receipt, Refusal, Reply, Text
 from headgate.core.faults import InvalidField
 from headgate.core.knowledge import Found, Mode
+from headgate.dialects import simple
 from headgate.dialects.simple import FINISH, MAX_CHARS, NAME, refuse_unknown
 from headgate.dialects.sse import frame
 from headgate.dialects.strict import check_count, check_flag, check_number, check_object, check_text, want_text
@@ -46,18 +47,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Shape(Struct, frozen=True):
-    """One path that asks documents: its fields, and `defaults` for what a request does not say.
+    """One path that asks documents.
 
-    With `own` a request may say how: collections, model, thresholds; else only what it asks. `inputs` are the names
-    that `input` may have.
+    With `own` a request may say how: collections, model, thresholds; else only what it asks, and `input` for each of
+    `inputs`.
     """
 
     ask: str = "question"
     answer: str = "answer"
     own: bool = True
     inputs: tuple[str, ...] = ()
-    defaults: Question = Question(text="")
-    max_tokens: int | None = 512
     max_chars: int = MAX_CHARS
 
     @property
@@ -79,7 +78,7 @@ class Shape(Struct, frozen=True):
             stream=fields.get("stream") or False,
             fields=fields,
             body=body,
-            max_tokens=fields.get("max_tokens") or self.max_tokens,
+            max_tokens=fields.get("max_tokens"),
         )
 
     def _check_inputs(self, inputs: dict[str, Any]) -> None:
@@ -97,30 +96,23 @@ class Shape(Struct, frozen=True):
     def understand(self, fields: dict[str, Any]) -> Prompt:
         """The question alone; what a model is told of it is made once its sources are known."""
         said = Message("user", (TextPart(fields[self.ask]),))
-        return Prompt(messages=(said,), max_tokens=self.max_tokens, temperature=fields.get("temperature", 0.0))
+        return Prompt(messages=(said,), max_tokens=fields.get("max_tokens"), temperature=fields.get("temperature", 0.0))
 
-    def question(self, fields: dict[str, Any]) -> Question:
-        """The question of a checked body."""
+    def question(self, fields: dict[str, Any], defaults: Question) -> Question:
+        """The question of a checked body, with defaults for what it does not say."""
         said = {name: fields[name] for name in _SAID if fields.get(name) is not None}
         if "collections" in said:
             said["collections"] = tuple(said["collections"])
         history = tuple(Turn(turn["role"], turn["content"]) for turn in fields.get("history") or ())
-        return structs.replace(self.defaults, text=fields[self.ask], history=history, inputs=_inputs(fields), **said)
+        return structs.replace(defaults, text=fields[self.ask], history=history, inputs=_inputs(fields), **said)
 
     def whole(self, call: Call, reply: Reply) -> bytes:  # noqa: ARG002 - every surface's has this form
         """The reply as a body."""
         assert reply.entry is not None  # noqa: S101 - a reply is written once its Receipt is in
         choice = reply.choice(0)
-        told = {extra.name: extra.value for extra in choice.extras if extra.vendor == VENDOR}
-        return _encode(
-            {
-                self.answer: choice.text + choice.refusal,
-                **verdict_body(told.get(VERDICT, _NO_VERDICT)),
-                **sources_body(told.get(SOURCES, _NOTHING)),
-                "citations": citations_body(told.get(CITATIONS, ())),
-                **metadata(reply.entry, FINISH[choice.done.reason] if choice.done else "other"),
-            }
-        )
+        finish = FINISH[choice.done.reason] if choice.done else "other"
+        words = choice.text + choice.refusal
+        return _encode({self.answer: words, **beside(reply), **metadata(reply.entry, finish)})
 
     def writer(self, call: Call) -> Writer:  # noqa: ARG002 - every surface's has this form
         """The Writer of one stream."""
@@ -156,6 +148,30 @@ class Writer:
     def fail(self, error: bytes) -> bytes:
         """The rendered error as the last event; no `[DONE]` follows."""
         return frame(error, b"error")
+
+
+class Generate(simple.Shape, frozen=True):
+    """`/generate`, which answers from documents where `use_context` asks for it."""
+
+    def whole(self, call: Call, reply: Reply) -> bytes:
+        """The reply as a body; with context its sources too."""
+        body = super().whole(call, reply)
+        return _encode({**msgspec.json.decode(body), **beside(reply)}) if call.fields.get("use_context") else body
+
+    def question(self, fields: dict[str, Any], defaults: Question) -> Question:
+        """The question of a checked body, with defaults for what it does not say."""
+        _check_collections("collections", fields.get("collections"))
+        return structs.replace(defaults, text=fields[self.ask], collections=tuple(fields.get("collections") or ()))
+
+
+def beside(reply: Reply) -> dict[str, Any]:
+    """What is told beside the words of an answer from documents."""
+    told = {extra.name: extra.value for extra in reply.choice(0).extras if extra.vendor == VENDOR}
+    return {
+        **verdict_body(told.get(VERDICT, _NO_VERDICT)),
+        **sources_body(told.get(SOURCES, _NOTHING)),
+        "citations": citations_body(told.get(CITATIONS, ())),
+    }
 
 
 def source_body(found: Found) -> dict[str, Any]:
@@ -260,3 +276,5 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "top_k": lambda name, value: check_count(name, value, 1, MOST_SOURCES),
     "max_tokens": lambda name, value: check_count(name, value, 1, _MOST_TOKENS),
 }
+
+GENERATE = Generate("prompt", "output", also=frozenset({"use_context", "collections"}))

@@ -89,8 +89,6 @@ class Shape(Struct, frozen=True):
         check_flag("use_context", fields.get("use_context"))
         if fields.get("conversation_id") is not None:
             raise Unsupported("conversations are not kept yet: leave conversation_id out", field="conversation_id")
-        if fields.get("use_context"):
-            raise Unsupported("no knowledge base is configured: leave use_context out", field="use_context")
 
     def understand(self, fields: dict[str, Any]) -> Prompt:
         """The meaning of a checked body."""
@@ -119,11 +117,9 @@ class Shape(Struct, frozen=True):
     def whole(self, call: Call, reply: Reply) -> bytes:  # noqa: ARG002 - every surface's has this form
         """The reply as a body."""
         assert reply.entry is not None  # noqa: S101 - a reply is written once its Receipt is in
-        done = reply.choices[0].done if reply.choices else None
-        finish = FINISH[done.reason] if done else "other"
-        words = (
-            reply.text + reply.choices[0].refusal if reply.choices else ""
-        )  # to whom words are all, refusals are words
+        choice = reply.choice(0)
+        finish = FINISH[choice.done.reason] if choice.done else "other"
+        words = choice.text + choice.refusal  # to whom words are all, refusals are words
         return _encode({self.answer: words, **self.metadata(reply.entry, finish)})
 
     def writer(self, call: Call) -> Writer:
@@ -167,4 +163,3 @@ CHAT = Shape(
     also=frozenset({"system_prompt", "conversation_id", "stream"}),
 )
 COMPLETE = Shape("prompt", "text")
-GENERATE = Shape("prompt", "output", also=frozenset({"use_context", "collections"}))

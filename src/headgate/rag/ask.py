@@ -51,6 +51,14 @@ class Searches(Protocol):
         ...
 
 
+class NoDocuments:
+    """Nothing is kept, and so nothing is found."""
+
+    async def search(self, who: Principal, wanted: Search, *, origin: Origin) -> Results:  # noqa: ARG002
+        """Nothing."""
+        return Results(found=(), mode="lexical")
+
+
 class Bill:
     """What the calls around an answer took, to be told with it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from headgate.core.asking import Question
 from headgate.core.knowledge import Mode
 from headgate.rag.template import ANSWER
 from headgate.rag.unknown import I_DO_NOT_KNOW
@@ -38,3 +39,15 @@ class Recipe(Struct, frozen=True, kw_only=True, eq=False):
     mode: Mode = "hybrid"
     evaluate: bool = False
     max_tokens: int = 512
+
+    @property
+    def defaults(self) -> Question:
+        """What a question is asked with that says no more than its text."""
+        return Question(
+            text="",
+            collections=self.collections,
+            top_k=self.top_k,
+            min_similarity=self.min_similarity,
+            mode=self.mode,
+            evaluate=self.evaluate,
+        )

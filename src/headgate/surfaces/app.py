@@ -20,7 +20,7 @@ from headgate import __version__
 from headgate.config import Config, ConfigError
 from headgate.core.faults import Fault
 from headgate.runtime import Runtime
-from headgate.surfaces import admin, docs, errors, health, me, models, responses
+from headgate.surfaces import admin, asking, docs, errors, health, me, models, responses
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler, OneShot
@@ -95,6 +95,7 @@ def build(config: Config, opening: Opening) -> Headgate:
             runtime = await _opened(stack, opening)
             app.state.headgate = runtime
             edge = Edge(runtime)
+            app.hot["POST", asking.RECIPE] = asking.recipe_handler(runtime, edge)
             for path, endpoint in table.items():
                 app.hot["POST", path] = edge.handler(endpoint)
                 if app.cors is None and not app.user_middleware:
@@ -117,7 +118,8 @@ def build(config: Config, opening: Opening) -> Headgate:
     errors.install(app)
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
-    for room in (health, models, responses, me, admin):
+    _declare(app, asking.RECIPE, asking.RECIPES)
+    for room in (health, models, responses, asking, me, admin):
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)
