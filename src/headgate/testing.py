@@ -28,7 +28,7 @@ from msgspec import Struct, field
 from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
 from headgate.core.faults import Fault
-from headgate.core.knowledge import Found, Origin, Results, Search
+from headgate.core.knowledge import Collection, Found, Origin, Results, Search
 from headgate.core.principal import Principal
 from headgate.core.seams import Ask, Chunks, Events
 
@@ -323,6 +323,12 @@ class ScriptedSearches:
         self.asked.append((who, wanted))
         found = [each for each in self._found.get(who.id, ()) if each.similarity >= wanted.min_similarity]
         return Results(found=tuple(found[: wanted.k]), mode="lexical")
+
+    async def collections(self, who: Principal) -> Sequence[Collection]:
+        """Those that the caller's passages are in."""
+        return [
+            Collection(name=name) for name in dict.fromkeys(each.collection for each in self._found.get(who.id, ()))
+        ]
 
 
 def _next(scripts: list[Sequence[T]]) -> Sequence[T]:

@@ -34,6 +34,7 @@ from headgate.surfaces import (
     schemas_embeddings,
     schemas_openai,
     schemas_responses,
+    schemas_vector_stores,
 )
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.faults import TABLE
@@ -60,6 +61,7 @@ MODELS = {
         schemas_openai,
         schemas_embeddings,
         schemas_responses,
+        schemas_vector_stores,
         schemas_anthropic,
         schemas_admin,
     )
@@ -299,7 +301,18 @@ def test_every_fault_is_in_the_documentation():
     assert {type(sample) for sample in said.SAMPLES} == set(TABLE)
 
 
-GETS = ["/", "/health", "/ready", "/me", "/usage", "/usage?by=day", "/usage?by=all", "/v1/models", "/recipes"]
+GETS = [
+    "/",
+    "/health",
+    "/ready",
+    "/me",
+    "/usage",
+    "/usage?by=day",
+    "/usage?by=all",
+    "/v1/models",
+    "/recipes",
+    "/v1/vector_stores",
+]
 ADMIN_GETS = ["/admin/keys", "/admin/prompts", "/admin/entries", "/admin/models", "/v1/models/assistant"]
 
 

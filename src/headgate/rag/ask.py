@@ -29,7 +29,7 @@ from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.entry import Entry
 from headgate.core.events import Begin, Done, Extra, Receipt, Refusal, Text, Usage
 from headgate.core.faults import Fault
-from headgate.core.knowledge import Found, Origin, Results, Search
+from headgate.core.knowledge import Collection, Found, Origin, Results, Search
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.engine.gate import Gate
@@ -50,6 +50,10 @@ class Searches(Protocol):
         """The passages that fit best, best first. Raises Faults."""
         ...
 
+    async def collections(self, who: Principal) -> Sequence[Collection]:
+        """The caller's collections. Raises Unavailable."""
+        ...
+
 
 class NoDocuments:
     """Nothing is kept, and so nothing is found."""
@@ -57,6 +61,10 @@ class NoDocuments:
     async def search(self, who: Principal, wanted: Search, *, origin: Origin) -> Results:  # noqa: ARG002
         """Nothing."""
         return Results(found=(), mode="lexical")
+
+    async def collections(self, who: Principal) -> Sequence[Collection]:  # noqa: ARG002
+        """None."""
+        return ()
 
 
 class Bill:
@@ -87,7 +95,7 @@ class Asker:
 
     def __init__(self, gate: Gate, searches: Searches) -> None:
         self._gate = gate
-        self._searches = searches
+        self.searches = searches
 
     async def ask(self, who: Principal, call: Call, question: Question, recipe: Recipe) -> Events:
         """The events of an answer; its sources come before its words, citations and verdict after them.
@@ -135,7 +143,7 @@ class Asker:
             min_similarity=question.min_similarity,
         )
         origin = Origin(call.id, call.address, f"{call.surface}.search")
-        results = await self._searches.search(who, wanted, origin=origin)
+        results = await self.searches.search(who, wanted, origin=origin)
         return results.found
 
 
