@@ -15,6 +15,7 @@ from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.rag.ask import Asker
+from headgate.rag.knowledge import Knowledge
 from headgate.rag.recipe import Recipe
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
@@ -47,6 +48,7 @@ class Runtime:
     ring: KeyRing
     prompts: PromptTable
     responses: ResponseTable
+    knowledge: Knowledge
     metrics: Metrics
     asker: Asker
     recipes: dict[str, Recipe]

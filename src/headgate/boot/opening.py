@@ -14,6 +14,7 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.knowledge import open_knowledge
 from headgate.boot.limiter import limiter_of
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.recipes import recipes_of
@@ -26,7 +27,7 @@ from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
-from headgate.rag.ask import Asker, NoDocuments
+from headgate.rag.ask import Asker
 from headgate.runtime import RawHeaders, Runtime
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
@@ -67,8 +68,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         await asyncio.to_thread(make_ready, database)
         metrics = Metrics()
         entries = LedgerTable(database)
-        lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox", others=entries)
+        ledger = Ledger(Recorded(entries, metrics, lines_of(config)), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
@@ -79,10 +79,11 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         routes = routes_of(config, sources, prompts, None)
         limiter = limiter_of(config)
         admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices_of(config, sources))
+        gate = Gate(admission, ledger)
+        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
         verifier = verifier_of(config)
         if verifier is not None:
             stack.push_async_callback(verifier.aclose)
-        gate = Gate(admission, ledger)
         runtime = Runtime(
             config=config,
             database=database,
@@ -96,30 +97,37 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             ring=ring,
             prompts=prompts,
             responses=ResponseTable(database),
+            knowledge=knowledge,
             metrics=metrics,
-            asker=Asker(gate, NoDocuments()),
+            asker=Asker(gate, knowledge.searcher),
             recipes=recipes_of(config),
             reload=lambda: take_over(runtime, sources),
         )
         runtime.checks = checks_of(runtime)
-        if not isinstance(limiter, MemoryLimiter):
-            _look_after(limiter, runtime, stack)
+        _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        _background(stack, ring.watch())
-        _background(stack, watch(runtime, sources))
-        _spare_the_collector()
+        for work in (ring.watch(), watch(runtime, sources), knowledge.ingester.work()):
+            _background(stack, work)
+        _settle()
         yield runtime
 
 
-def _spare_the_collector() -> None:
-    """What is there by now stays."""
+def lines_of(config: Config) -> CallLog:
+    """The log of calls, a line each."""
+    return CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
+
+
+def _settle() -> None:
+    """Requests make few cycles: Python is to look for them less often, and not among what is there for good."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
+    gc.set_threshold(50_000, 20, 100)
 
 
-def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
-    """Keep the shared limiter connected, and say when it is not."""
+def _look_after(limiter: MemoryLimiter | RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
+    """Keep a shared limiter connected, and say when it is not."""
+    if isinstance(limiter, MemoryLimiter):
+        return
     stack.push_async_callback(limiter.aclose)
     _background(stack, limiter.watch())
     watched = runtime.degraded if limiter.local else runtime.checks

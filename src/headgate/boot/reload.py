@@ -14,7 +14,7 @@ from headgate.config import ConfigError, load
 from headgate.runtime import Runtime
 
 EVERY = 0.5
-FIXED = ("server", "store", "shared", "telemetry")
+FIXED = ("server", "store", "shared", "knowledge", "telemetry")
 """Sections that take effect at the next start only."""
 
 log = logging.getLogger("headgate")

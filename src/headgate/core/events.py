@@ -152,6 +152,11 @@ class Choice(Struct):
     extras: list[Extra] = field(default_factory=list)
     done: Done | None = None
 
+    @property
+    def size(self) -> int:
+        """How many characters were said."""
+        return len(self.text) + len(self.thinking) + len(self.refusal) + sum(len(call.arguments) for call in self.calls)
+
 
 class Reply(Struct):
     """A whole answer: the fold of its events, nothing more."""
@@ -177,7 +182,7 @@ class Reply(Struct):
         """Take in one more event."""
         match event:
             case Verbatim():
-                self.verbatim += event.data
+                self.verbatim = self.verbatim + event.data if self.verbatim else event.data
             case Usage():
                 self.usage = event
             case Done():

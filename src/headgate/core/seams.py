@@ -245,8 +245,11 @@ class Shelf(Protocol):
         """One of them."""
         ...
 
-    def bind(self, scope: Scope, model: str, dimension: int) -> None:
-        """Forget all vectors, which are of another model from now on, and queue every document for new ones."""
+    def bind(self, scope: Scope, who: Principal, model: str, dimension: int) -> None:
+        """Forget all vectors, which are of another model from now on, and queue every document for new ones.
+
+        Such a job's draft has no media and no body: its passages are what `pieces` tells.
+        """
         ...
 
     def drop(self, scope: Scope) -> None:
@@ -260,7 +263,6 @@ class Shelf(Protocol):
     def put(
         self,
         scope: Scope,
-        who: Principal,
         drafts: Sequence[tuple[Draft, str, Sequence[Piece]]],
         room: Room | None = None,
     ) -> list[Kept]:
@@ -287,7 +289,10 @@ class Shelf(Protocol):
         ...
 
     def fail(self, job: Job, error: str, retry_after: float | None = None) -> None:
-        """The document cannot be read; or, with `retry_after`, not yet: it is queued again for then."""
+        """The document cannot be read; or, with `retry_after`, not yet: it is queued again for then.
+
+        It keeps the job's number of tries: what was no real one can be taken back there.
+        """
         ...
 
     def retry(self, scope: Scope, document_id: str) -> Document:
@@ -304,6 +309,10 @@ class Shelf(Protocol):
 
     def text(self, scope: Scope, document_id: str) -> str:
         """What the document's passages are pieces of; empty before it is ready for the first time."""
+        ...
+
+    def pieces(self, scope: Scope, document_id: str) -> list[Piece]:
+        """The document's passages in their order, without digests and vectors."""
         ...
 
     def remove(self, scope: Scope, document_id: str) -> Sequence[str]:

@@ -101,6 +101,7 @@ class Shape(Struct, frozen=True):
     def question(self, fields: dict[str, Any], defaults: Question) -> Question:
         """The question of a checked body, with defaults for what it does not say."""
         said = {name: fields[name] for name in _SAID if fields.get(name) is not None}
+        said["filter"] = fields.get("filters") or {}
         if "collections" in said:
             said["collections"] = tuple(said["collections"])
         history = tuple(Turn(turn["role"], turn["content"]) for turn in fields.get("history") or ())
@@ -243,6 +244,16 @@ def _check_collections(name: str, value: Any) -> None:
         raise InvalidField(f"{name} may name at most {MOST_COLLECTIONS}", field=name)
 
 
+def _check_filters(name: str, value: Any) -> None:
+    check_object(name, value)
+    for field, wanted in (value or {}).items():
+        values = wanted if type(wanted) is list else [wanted]
+        if any(type(each) not in {str, int, float, bool} for each in values):
+            raise InvalidField(
+                f"{name}.{field[:50]} must be a value, or a list of values", field=f"{name}.{field[:50]}"
+            )
+
+
 def _check_mode(name: str, value: Any) -> None:
     if value is not None and value not in get_args(Mode):
         raise InvalidField(f"{name} must be one of {', '.join(get_args(Mode))}", field=name)
@@ -261,13 +272,13 @@ def _check_history(name: str, value: Any) -> None:
 
 
 _ROLES = Literal["user", "assistant"]
-_SAID = ("collections", "top_k", "min_similarity", "mode", "filter", "evaluate")
-_OWN = {"collections", "top_k", "min_similarity", "mode", "filter", "max_tokens", "model", "temperature"}
+_SAID = ("collections", "top_k", "min_similarity", "mode", "evaluate")
+_OWN = {"collections", "top_k", "min_similarity", "mode", "filters", "max_tokens", "model", "temperature"}
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "model": check_text,
     "stream": check_flag,
     "evaluate": check_flag,
-    "filter": check_object,
+    "filters": _check_filters,
     "collections": _check_collections,
     "mode": _check_mode,
     "history": _check_history,

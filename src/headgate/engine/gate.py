@@ -55,18 +55,21 @@ class Gate:
         with hold:
             call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
             for event in await first_to_speak(hold.route, call, hold.system, hold.spoken, whole):
-                hold.note(event)
                 reply.add(event)
+            hold.took(reply)
         await self._written(hold)
         reply.entry = hold.entry
         return hold.opening(), reply
 
-    async def embed(self, who: Principal, call: Call, wanted: EmbedCall) -> tuple[Open, Embedded, Entry]:
+    async def embed(
+        self, who: Principal, call: Call, wanted: EmbedCall, *, part: bool = False
+    ) -> tuple[Open, Embedded, Entry]:
         """The vectors that are wanted, by the same journey; `call` is their envelope, and its `max_tokens` is 0.
 
-        Raises Faults; Unsupported where no target of the model can embed.
+        They may be a part of a request that was admitted already. Raises Faults; Unsupported where no target of the
+        model can embed.
         """
-        hold = await self.admission.admit(who, call)
+        hold = await self.admission.admit(who, call, part=part)
         with hold:
             route = hold.route.able(Embedder)
             if not route.targets:

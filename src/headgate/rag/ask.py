@@ -55,18 +55,6 @@ class Searches(Protocol):
         ...
 
 
-class NoDocuments:
-    """Nothing is kept, and so nothing is found."""
-
-    async def search(self, who: Principal, wanted: Search, *, origin: Origin) -> Results:  # noqa: ARG002
-        """Nothing."""
-        return Results(found=(), mode="lexical")
-
-    async def collections(self, who: Principal) -> Sequence[Collection]:  # noqa: ARG002
-        """None."""
-        return ()
-
-
 class Bill:
     """What the calls around an answer took, to be told with it."""
 

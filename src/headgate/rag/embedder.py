@@ -51,7 +51,8 @@ class GateEmbedder:
                 surface=origin.surface,
                 address=origin.address,
             )
-            _, made, _ = await self._gate.embed(who, call, EmbedCall(model=self.model, inputs=some, purpose=purpose))
+            wanted = EmbedCall(model=self.model, inputs=some, purpose=purpose)
+            _, made, _ = await self._gate.embed(who, call, wanted, part=True)
             if len(made.vectors) != len(some):
                 raise UpstreamBroken(f"{self.model} made {len(made.vectors)} vectors of {len(some)} texts")
             vectors.extend(unit(vector) for vector in made.vectors)

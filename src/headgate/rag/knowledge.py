@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from headgate.core.seams import Shelf, VectorIndex
 from headgate.rag.embedder import Embeds
+from headgate.rag.ingest import Ingester
 from headgate.rag.search import Searcher
 
 
@@ -17,3 +18,4 @@ class Knowledge:
     index: VectorIndex
     embedder: Embeds | None
     searcher: Searcher
+    ingester: Ingester

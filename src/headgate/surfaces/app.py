@@ -20,7 +20,20 @@ from headgate import __version__
 from headgate.config import Config, ConfigError
 from headgate.core.faults import Fault
 from headgate.runtime import Runtime
-from headgate.surfaces import admin, asking, docs, errors, health, me, models, responses, vector_stores
+from headgate.surfaces import (
+    admin,
+    asking,
+    collections,
+    docs,
+    documents,
+    errors,
+    health,
+    me,
+    models,
+    responses,
+    search,
+    vector_stores,
+)
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler, OneShot
@@ -119,7 +132,7 @@ def build(config: Config, opening: Opening) -> Headgate:
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
     _declare(app, asking.RECIPE, asking.RECIPES)
-    for room in (health, models, responses, vector_stores, asking, me, admin):
+    for room in (health, models, responses, vector_stores, documents, collections, search, asking, me, admin):
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)

@@ -21,13 +21,14 @@ from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
 from headgate.engine.gate import Gate
-from headgate.engine.levels import rate_headers
+from headgate.engine.levels import rate_lines
 from headgate.runtime import Runtime
 from headgate.surfaces.direct import Direct
-from headgate.surfaces.faults import Headers, Surface, body_of
-from headgate.surfaces.ids import id_of, request_id_of
+from headgate.surfaces.faults import Surface, body_of
+from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.line import Line
-from headgate.surfaces.response import DirectResponse, Response, Silence
+from headgate.surfaces.lines import Headers
+from headgate.surfaces.response import Response, Silence
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,12 +39,7 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
 _STOPPING = "this process is stopping; ask again, and another one answers"
-_JSON = (b"content-type", b"application/json")
-_STREAM = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 log = logging.getLogger("headgate")
 
@@ -117,9 +113,9 @@ class Edge:
         """The same endpoint's handler on the fast lane."""
 
         async def handle(direct: Direct) -> None:
-            arrival = Arrival(direct.headers, direct.client, direct.body, None)
-            response = DirectResponse(direct, id_of(direct.headers))
-            await self._handle(endpoint, arrival, response, Line(direct.connection, None))
+            connection = direct.connection
+            arrival = Arrival(direct.headers, connection.client, direct.body, None)
+            await self._handle(endpoint, arrival, direct, Line(connection, None))
 
         return handle
 
@@ -176,7 +172,7 @@ class Edge:
         gate = self._runtime.gate
         if isinstance(endpoint, OneShot):
             opened, entry, body = await endpoint.ask(gate, who, call)
-            await response.whole(200, body, told_headers(opened, entry))
+            await response.whole(200, body, told(opened, entry))
             return
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
@@ -190,13 +186,13 @@ class Edge:
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
         assert reply.entry is not None  # noqa: S101 - the gate's promise
-        await response.whole(200, body, told_headers(opened, reply.entry))
+        await response.whole(200, body, told(opened, reply.entry))
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
         writer = endpoint.writer(call)
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
-        await response.start(200, [*_STREAM, *said_headers(opened)])
+        await response.start(200, _STREAM + said(opened))
         silence = Silence(response, self._heartbeat)
         try:
             async for event in events:
@@ -224,25 +220,24 @@ async def folded(events: Events) -> tuple[Open, Reply]:
     return opened, reply
 
 
-def said_headers(opened: Open) -> Headers:
-    """What happened, for callers whose body has no room for it."""
-    return [
-        (b"headgate-model", opened.model.encode()),
-        (b"headgate-provider", opened.provider.encode()),
-        (b"headgate-cache", opened.cache.encode()),
-        *rate_headers(opened.levels),
-    ]
+def said(opened: Open) -> bytes:
+    """What happened, as header lines, for callers whose body has no room for it."""
+    return b"headgate-model: %b\r\nheadgate-provider: %b\r\nheadgate-cache: %b\r\n%b" % (
+        opened.model.encode(),
+        opened.provider.encode(),
+        opened.cache.encode(),
+        rate_lines(opened.levels),
+    )
 
 
-def told_headers(opened: Open, entry: Entry) -> Headers:
+def told(opened: Open, entry: Entry) -> bytes:
     """The same of an answer that is whole, and what it took."""
-    headers = said_headers(opened)
-    headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
+    lines = b"%bheadgate-latency-ms: %.1f\r\n" % (said(opened), entry.total_ms)
     if entry.cost is not None:
-        headers.append((b"headgate-cost-usd", b"%.9f" % (entry.cost / 1e9)))
+        lines += b"headgate-cost-usd: %.9f\r\n" % (entry.cost / 1e9)
     if entry.estimated:
-        headers.append((b"headgate-estimated", b"true"))
-    return headers
+        lines += b"headgate-estimated: true\r\n"
+    return lines
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -48,7 +48,7 @@ class AskRequest(Strict):
         None, ge=0, le=1, description="Similarity below which a passage is no source; default: 0.3."
     )
     mode: Literal["hybrid", "lexical", "dense"] | None = Field(None, description="How to look; default: `hybrid`.")
-    filter: dict[str, Any] | None = Field(
+    filters: dict[str, Any] | None = Field(
         None, description="Fields of the documents' metadata, each with a value, or a list of which one must fit."
     )
     max_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS, description="Longest answer, in tokens; default: 512.")
