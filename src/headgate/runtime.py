@@ -10,6 +10,7 @@ from typing import Any
 from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
 from headgate.config import Config
+from headgate.core.call import Reuse
 from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
@@ -17,6 +18,7 @@ from headgate.engine.ledger import Ledger
 from headgate.rag.ask import Asker
 from headgate.rag.knowledge import Knowledge
 from headgate.rag.recipe import Recipe
+from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
@@ -33,7 +35,7 @@ class Runtime:
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `recipes` are by name; the one of `/ask` has none.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without.
+    of what calls can be served without. `reuse` is what holds for calls that do not say whether they may be cached.
     """
 
     config: Config
@@ -49,10 +51,12 @@ class Runtime:
     prompts: PromptTable
     responses: ResponseTable
     knowledge: Knowledge
+    idempotency: IdempotencyTable
     metrics: Metrics
     asker: Asker
     recipes: dict[str, Recipe]
     reload: Callable[[], Awaitable[list[str]]]
+    reuse: Reuse | None = None
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)

@@ -32,6 +32,9 @@ inputs = ["reader"]
 collections = ["library"]
 model = "openai/recipe"
 min_similarity = 0.1
+[recipes.kept]
+model = "openai/kept"
+cache = "60 s"
 """
 TEMPLATE = "Say {unknown} or answer.\n{sources}\nQuestion: {question}\n"
 ANN, BOB, CAT = "key-of-ann", "key-of-bob", "key-of-cat"
@@ -215,8 +218,9 @@ async def test_a_recipe_is_listed_and_answers_in_its_own_way(service, upstreams)
     scripts = (said("openai", "At ten [1].", streamed=streamed) for streamed in (False, True))
     upstreams.model(*scripts, name="recipe")
     listed = (await service.get("/recipes", key=ANN)).json["recipes"]
-    assert [(each["name"], each["inputs"], each["collections"]) for each in listed] == [
-        ("hours", ["reader"], ["library"])
+    assert [(each["name"], each["inputs"], each["collections"], each["cache"]) for each in listed] == [
+        ("hours", ["reader"], ["library"], None),
+        ("kept", [], [], 60),
     ]
     asked = {"question": QUESTION, "input": {"reader": "a {question} child"}}
     reply = await service.post("/recipes/hours", asked, key=ANN)
@@ -225,6 +229,25 @@ async def test_a_recipe_is_listed_and_answers_in_its_own_way(service, upstreams)
     assert (await service.entry(reply))["surface"] == "recipes.hours"
     streamed = await service.post("/recipes/hours", {**asked, "stream": True}, key=ANN)
     assert streamed.frames[0][0] == "sources"
+
+
+async def test_a_recipes_answers_are_remembered_for_their_caller_while_the_sources_stay(service, upstreams):
+    model = upstreams.model(said("openai", "At ten [1].", streamed=False), name="kept")
+    asked = {"question": QUESTION}
+
+    async def ask_as(key, **headers):
+        reply = await service.post("/recipes/kept", asked, key=key, headers=headers)
+        return reply.json["answer"], reply.json["cached"], len(upstreams.requests(model))
+
+    assert await ask_as(ANN) == ("At ten [1].", False, 1)
+    assert await ask_as(ANN) == ("At ten [1].", True, 1)
+    assert await ask_as(BOB) == ("At ten [1].", False, 2)
+    assert await ask_as(ANN, **{"Cache-Control": "no-store"}) == ("At ten [1].", False, 3)
+    note = {"id": "note", "title": "Note", "text": "The library does not open in winter.", "collection": "library"}
+    assert (await service.post("/documents", note, key=ANN)).status == 201
+    assert await ask_as(ANN) == ("At ten [1].", False, 4)
+    await service.call("DELETE", "/documents/note?collection=library", key=ANN)
+    assert (await ask_as(ANN))[1:] == (True, 4)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +279,7 @@ async def test_a_template_in_a_file_is_read_again_and_a_faulty_one_is_not_used(s
 
     async def begins(text):
         for _ in range(100):
+            await asyncio.sleep(0.05)
             await ask(service, model)
             if told(upstreams.requests(model)[-1]).startswith(text):
                 return True

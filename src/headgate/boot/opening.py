@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,16 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.caching import cache_of, reuse_of
+from headgate.boot.clearing import clear_up
 from headgate.boot.knowledge import open_knowledge
-from headgate.boot.limiter import limiter_of
+from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.recipes import recipes_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
+from headgate.core.faults import Unavailable
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
@@ -29,6 +32,7 @@ from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.rag.ask import Asker
 from headgate.runtime import RawHeaders, Runtime
+from headgate.stores.idempotency import LEASE, IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
@@ -39,6 +43,7 @@ from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from headgate.stores.opening import AnyDatabase
     from headgate.stores.redis import RedisLimiter
 
 log = logging.getLogger("headgate")
@@ -63,9 +68,7 @@ class Recorded:
 async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
     """A Runtime for this configuration. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
-        database = open_database(config.store.url, config.base_dir)
-        stack.callback(database.close)
-        await asyncio.to_thread(make_ready, database)
+        database = await _ready(config, stack)
         metrics = Metrics()
         entries = LedgerTable(database)
         ledger = Ledger(Recorded(entries, metrics, lines_of(config)), database.folder / "outbox", others=entries)
@@ -77,12 +80,12 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
-        limiter = limiter_of(config)
-        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices_of(config, sources))
-        gate = Gate(admission, ledger)
+        limiter, rules = limiter_of(config), rules_of(config)
+        await refill(limiter, entries, rules, routes, ring.principals())
+        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
+        gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
         knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
-        verifier = verifier_of(config)
-        if verifier is not None:
+        if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
@@ -98,18 +101,37 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             prompts=prompts,
             responses=ResponseTable(database),
             knowledge=knowledge,
+            idempotency=IdempotencyTable(database),
             metrics=metrics,
             asker=Asker(gate, knowledge.searcher),
             recipes=recipes_of(config),
             reload=lambda: take_over(runtime, sources),
+            reuse=reuse_of(config),
         )
         runtime.checks = checks_of(runtime)
         _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        for work in (ring.watch(), watch(runtime, sources), knowledge.ingester.work()):
+        for work in works_of(runtime, sources):
             _background(stack, work)
-        _settle()
+        _freeze()
         yield runtime
+
+
+async def _ready(config: Config, stack: AsyncExitStack) -> AnyDatabase:
+    """The database, with its schema up to date."""
+    database = open_database(config.store.url, config.base_dir)
+    stack.callback(database.close)
+    await asyncio.to_thread(make_ready, database)
+    return database
+
+
+def works_of(runtime: Runtime, sources: dict[str, Source]) -> Iterator[Coroutine[Any, Any, None]]:
+    """What goes on beside the calls for as long as the process serves."""
+    yield clear_up(runtime.entries, runtime.responses, runtime.config.store.keep)
+    yield runtime.ring.watch()
+    yield renew(runtime.idempotency)
+    yield watch(runtime, sources)
+    yield runtime.knowledge.ingester.work()
 
 
 def lines_of(config: Config) -> CallLog:
@@ -117,8 +139,18 @@ def lines_of(config: Config) -> CallLog:
     return CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
 
 
-def _settle() -> None:
-    """Requests make few cycles: Python is to look for them less often, and not among what is there for good."""
+async def renew(table: IdempotencyTable) -> None:
+    """Keep the leases of calls with an Idempotency-Key alive while they are made."""
+    while True:
+        await asyncio.sleep(LEASE / 3)
+        try:
+            await asyncio.to_thread(table.renew)
+        except Unavailable as fault:
+            log.warning("the leases of Idempotency-Keys could not be renewed: %s", fault.message)
+
+
+def _freeze() -> None:
+    """What is there now stays; and requests make few cycles: the default looks for them too often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

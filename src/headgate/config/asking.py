@@ -43,7 +43,7 @@ class Recipe(Ask):
     inputs: Names = Field((), description="Further placeholders of the template, which requests fill by `input`.")
     evaluate: bool = Field(False, description="Whether answers are graded.")
     cache: Duration | None = Field(
-        None, description="How long an answer is remembered; 0 s: never; unset: as `[cache]` has it."
+        None, description="How old a remembered answer may be, up to `[cache] ttl`; unset: as `[cache]` has it."
     )
 
     @field_validator("inputs")

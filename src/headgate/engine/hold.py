@@ -64,7 +64,7 @@ class Hold:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close: how the block ended is how the call did."""
-        target = self.spoken.target
+        target = self.spoken.target if self.entry.cache != "hit" else None
         if error is None:
             self._close("ok", "")
             if target is not None:
@@ -75,12 +75,11 @@ class Hold:
                 target.breaker.failed(error)
             error.recorded = True
             self._close(status_of(error, spoke=spoke), error.code)
-        elif isinstance(error, Exception):
-            self._close("failed", InternalError.code)
         else:
             if target is not None:
                 target.breaker.left()
-            self._close("cancelled", "")
+            bug = isinstance(error, Exception)
+            self._close("failed" if bug else "cancelled", InternalError.code if bug else "")
 
     def opening(self) -> Open:
         """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
@@ -139,7 +138,10 @@ class Hold:
             if spoke:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
-        self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
+        used = entry.tokens_in + entry.tokens_out
+        if entry.cache == "hit":
+            used, entry.tries, entry.saved, entry.cost = 0, 0, entry.cost or 0, 0
+        self._grant.settle({"tokens": used, "spend": entry.cost or 0})
         self.safe = self._ledger.post(entry)
 
     def _charge(self, entry: Entry) -> None:

@@ -51,7 +51,7 @@ class Route(Struct, frozen=True, eq=False):
     """A public model name, its targets in order, and what the operator says about it.
 
     `prompt` gives the text of the operator's system prompt as it is now. `max_tokens` is the most that an answer may
-    have, `default_max_tokens` the most for a caller who names no bound.
+    have, `default_max_tokens` the most for a caller who names no bound. `shared` answers are cached for all callers.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Route(Struct, frozen=True, eq=False):
     prompt: Callable[[], str] | None = None
     max_tokens: int | None = None
     default_max_tokens: int | None = None
+    shared: bool = False
 
     def system(self, policy: str) -> System | None:
         """The operator's system prompt under a tier's policy."""
@@ -150,6 +151,8 @@ async def first_to_speak(
                     break
             attempt += 1
             await asyncio.sleep(pause)
+            if target.breaker.tripped:  # by others, meanwhile
+                break
     raise last or _all_tripped(route)
 
 

@@ -235,6 +235,7 @@ def made(call: Call, prompt: str | Sequence[Message], max_tokens: int | None, te
         surface=call.surface,
         address=call.address,
         deadline=call.deadline,
+        reuse=call.reuse,
     )
 
 

@@ -210,6 +210,12 @@ class MemoryLimiter:
         now = self._clock()
         return [_level(want, self._meters.get(want.key, _NEW), now) for want in wants]
 
+    def remember(self, want: Want, ago: float, amount: int) -> None:
+        """Count what a process before this one let in `ago` seconds before now; oldest first, before any `reserve`."""
+        if amount > 0 and (want.key in self._meters or len(self._meters) < self._max_keys):
+            meter = self._meters.get(want.key) or self._open(want)
+            meter.take(self._clock() - ago, amount)
+
     def __len__(self) -> int:
         return len(self._meters)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from headgate.core.call import Call
+from headgate.core.call import Call, Reuse
 from headgate.core.faults import NotFound
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
@@ -17,6 +17,7 @@ from headgate.surfaces.depends import Caller, Running
 from headgate.surfaces.edge import Edge, Endpoint, Handler, Receive, Scope, Send
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_asking import RecipeList
+from headgate.surfaces.wishes import reuse_of
 
 __all__ = ["GENERATE", "RECIPE", "asking", "generating", "recipe_handler", "router"]
 
@@ -51,9 +52,20 @@ def baking(recipe: Recipe, max_chars: int) -> Endpoint:
     shape = Shape(own=False, inputs=recipe.inputs, max_chars=max_chars)
 
     async def ask(runtime: Runtime, who: Principal, call: Call) -> Events:
+        if recipe.cache is not None:
+            call.reuse = reuse_of(_caching(call.headers), Reuse(max_age=recipe.cache))
         return answer(runtime, who, call, recipe, shape)
 
-    return Endpoint(f"recipes.{recipe.name}", "simple", shape.parse, shape.writer, shape.whole, ask=ask)
+    name = f"recipes.{recipe.name}"
+    return Endpoint(name, "simple", shape.parse, shape.writer, shape.whole, forwarded=_kept, ask=ask)
+
+
+def _kept(headers: dict[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in ("cache-control",) if name in headers}
+
+
+def _caching(headers: dict[str, str]) -> dict[bytes, bytes]:
+    return {name.encode(): value.encode("latin-1") for name, value in headers.items()}
 
 
 def answer(runtime: Runtime, who: Principal, call: Call, recipe: Recipe, shape: Shape | Generate) -> Events:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -28,7 +29,9 @@ from headgate.surfaces.faults import Surface, body_of
 from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.line import Line
 from headgate.surfaces.lines import Headers
+from headgate.surfaces.once import once, scope_of
 from headgate.surfaces.response import Response, Silence
+from headgate.surfaces.wishes import key_of, reuse_of, wishes_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -139,6 +142,12 @@ class Edge:
                 call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
             if endpoint.stream is not None:
                 call.stream = endpoint.stream
+            call.reuse = self._runtime.reuse
+            if (wishes := wishes_of(arrival.headers)) is not None:
+                call.reuse = reuse_of(wishes, call.reuse)
+                if key := key_of(wishes):
+                    await self._once(endpoint, who, call, key, body, response)
+                    return
             with line:
                 await self._answer(endpoint, who, call, response)
         except Fault as fault:
@@ -167,6 +176,13 @@ class Edge:
             gate, address = self._runtime.gate, self._runtime.address(arrival.client, arrival.headers)
             await gate.refuse(who, endpoint.name, response.request_id, address, fault)
         await response.fault(fault, endpoint.surface)
+
+    async def _once(
+        self, endpoint: Endpoint | OneShot, who: Principal, call: Call, key: str, body: bytes, response: Response
+    ) -> None:
+        claimed = (scope_of(who, call.address), endpoint.name, key)
+        answer = partial(self._answer, endpoint, who, call)
+        await once(self._runtime.idempotency, claimed, body, response, endpoint.surface, answer)
 
     async def _answer(self, endpoint: Endpoint | OneShot, who: Principal, call: Call, response: Response) -> None:
         gate = self._runtime.gate
