@@ -15,7 +15,13 @@ from headgate.rag.template import ANSWER, UnknownPlaceholder, checked
 def recipes_of(config: Config) -> dict[str, Recipe]:
     """Every recipe by its name, and that of `/ask` under an empty one. Raises ConfigError."""
     recipes = {"": _recipe(config, "", config.ask)}
-    return recipes | {name: _recipe(config, name, said) for name, said in config.recipes.items()}
+    return recipes | {name: _recipe(config, name, _completed(config, said)) for name, said in config.recipes.items()}
+
+
+def _completed(config: Config, said: Said) -> Said:
+    """The recipe with what `[ask]` says in the place of what it does not say itself."""
+    missing = Ask.model_fields.keys() - said.model_fields_set
+    return said.model_copy(update={name: getattr(config.ask, name) for name in missing})
 
 
 def _recipe(config: Config, name: str, said: Ask) -> Recipe:

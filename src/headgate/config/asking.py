@@ -36,7 +36,7 @@ class Ask(Section):
 
 
 class Recipe(Ask):
-    """A pipeline of its own, `[recipes.NAME]`, called as `POST /recipes/NAME`."""
+    """A pipeline of its own, `[recipes.NAME]`, called as `POST /recipes/NAME`; what it does not say, `[ask]` does."""
 
     description: str = Field("", description="What it is for; told by `GET /recipes`.")
     collections: Names = Field((), description="Collections of the caller's that are searched; empty: all of them.")
