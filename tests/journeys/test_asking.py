@@ -8,7 +8,7 @@ import pytest
 from headgate.testing import Upset, chunk, stream_head, whole
 from journeys._asking import check_error
 from journeys._caller import connected, request
-from journeys._service import serving
+from journeys._service import command, serving
 from journeys._upstreams import answer, frames, said, stream
 
 CONFIG = """
@@ -55,7 +55,8 @@ pytestmark = pytest.mark.anyio
 async def service(upstreams, tmp_path_factory):
     folder = tmp_path_factory.mktemp("asking")
     (folder / "answer.md").write_text(TEMPLATE)
-    async with serving(folder, CONFIG + upstreams.config) as service:
+    native = f'[providers.native]\nkind = "openai"\nresponses = true\nbase_url = "{upstreams.server.url}/v1"\n'
+    async with serving(folder, CONFIG + upstreams.config + native) as service:
         for key, documents in ((ANN, DOCUMENTS), (CAT, DOCUMENTS), (BOB, [SECRET])):
             body = {"collection": "library", "documents": documents}
             kept = await service.post("/documents", body, key=key)
@@ -298,3 +299,40 @@ async def test_filters_reach_the_search(service, upstreams):
     model = upstreams.model(said("openai", "At ten [1].", streamed=False))
     assert (await ask(service, model, filters={"lang": ["en", "fr"]})).json["answered"]
     assert (await ask(service, model, filters={"lang": "de"})).json["sources"] == []
+
+
+async def test_the_terminal_asks_the_service_and_lists_the_passages(service, upstreams):
+    model = upstreams.model(stream("openai", "At ten [1", "] \x1b[2Jor so."))
+    url = f"http://127.0.0.1:{service.port}"
+    asked = ("ask", QUESTION, "--url", url, "--key", ANN, "--model", f"openai/{model}", "-c", "library", "-k", "1")
+    answer, _, source = (await command(service, *asked)).partition("\n\n")
+    assert answer == "At ten [1] [2Jor so."
+    assert source.startswith("[1] Opening hours")
+    assert "library/hours:" in source
+    assert "In winter the library opens at ten." in source
+    code, said_of_it = await command(service, *asked[:-4], "-c", "nowhere", code=True)
+    assert code == 1
+    assert "nowhere" in said_of_it
+    whole = await command(service, *asked, "--json", "--recipe", "hours", "--input", "reader=me", code=True)
+    assert whole[0] == 1  # a recipe has its own model and collections
+    assert "unknown field" in whole[1]
+
+
+async def test_file_search_in_stores_of_the_upstreams_own_travels_untouched(service, upstreams):
+    output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Theirs."}]}]
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    body = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt", "output": output}
+    model = upstreams.model([whole(json.dumps({**body, "usage": usage}).encode())])
+    tool = {"type": "file_search", "vector_store_ids": ["vs_theirs"], "max_num_results": 3}
+    asked = {"model": f"native/{model}", "input": QUESTION, "tools": [tool], "include": ["file_search_call.results"]}
+    reply = await service.post("/v1/responses", asked, key=ANN)
+    assert reply.json["output"] == output
+    (seen,) = upstreams.requests(model)
+    assert seen.path == "/v1/responses"
+    assert json.loads(seen.body)["tools"] == [tool]
+    ours = upstreams.model(said("openai", "At ten [1].", streamed=False))
+    asked |= {"model": f"native/{ours}", "tools": [{**tool, "vector_store_ids": ["library"]}]}
+    reply = await service.post("/v1/responses", asked, key=ANN)
+    assert [item["type"] for item in reply.json["output"]] == ["file_search_call", "message"]
+    assert reply.json["output"][0]["results"][0]["file_id"] == "hours"
+    assert upstreams.requests(ours)[0].path == "/v1/chat/completions"

@@ -11,7 +11,7 @@ from engine._gate import ANN, gate_over
 from headgate.core.asking import Question, Turn
 from headgate.core.call import Call
 from headgate.core.events import Done, Extra, Open, Receipt, Reply, Text, ToolArgs, ToolCall, Usage
-from headgate.core.faults import RateLimited, UpstreamRejected
+from headgate.core.faults import NotFound, RateLimited, UpstreamRejected
 from headgate.core.principal import Principal
 from headgate.dialects.asking import Shape
 from headgate.rag.ask import Asker
@@ -265,6 +265,16 @@ async def test_a_limit_that_the_judge_meets_spares_the_answer(tmp_path):
         assert len(asker.provider.calls) == 1
     assert reply["answer"] == "At nine [1]."
     assert "limit" in reply["evaluation"]["context_relevance"]["reason"].lower()
+
+
+async def test_nothing_is_searched_for_a_caller_over_its_limit(tmp_path):
+    async with asking(tmp_path, says("At nine [1]."), requests="1/minute") as asker:
+        await ask(asker)
+        with pytest.raises(RateLimited):
+            await ask(asker, history=(Turn("user", "x"),))
+        with pytest.raises(NotFound):
+            await ask(asker, model="nowhere")
+        assert len(asker.searches.asked) == len(asker.provider.calls) == 1
 
 
 async def test_a_caller_who_leaves_ends_the_answer_and_its_grading(tmp_path):

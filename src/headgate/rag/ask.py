@@ -91,6 +91,7 @@ class Asker:
         `call` says who wants it how: model, bounds, stream. The Receipt is of all calls together. Raises Faults.
         """
         bill = Bill()
+        await self._gate.admission.check(who, call)  # nobody over a limit has Headgate search
         query = await self.query(who, call, question, bill)
         found = await self.search(who, call, question, query)
         sources, dropped = chosen(found, recipe.context_tokens)

@@ -54,6 +54,7 @@ async def file_search(asker: Asker, gate: Gate, who: Principal, call: Call, budg
 
 async def _answered(asker: Asker, gate: Gate, who: Principal, call: Call, wanted: FileSearch, budget: int) -> Events:
     bill = Bill()
+    await gate.admission.check(who, call)
     query, sources = await _found(asker, who, call, wanted, budget, bill) if wanted.asked else ("", ())
     context = filled(FOUND, {"sources": quoted(sources)}) if sources else NOTHING
     asked = dialect.told(call, context if wanted.asked else "")

@@ -9,10 +9,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from headgate.core.faults import InvalidField, NotFound, Unsupported
+from headgate.core.faults import InvalidField, LimitReached, NotFound, Unsupported, UpstreamFault
 from headgate.core.knowledge import Collection, Found, Origin, Search
 from headgate.dialects.openai_file_search import limits, result
-from headgate.surfaces.depends import Caller, Running
+from headgate.surfaces.depends import Admitted, Caller, Running
 from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_vector_stores import SearchPage, StoreSearch, VectorStore, VectorStoreList
@@ -40,10 +40,10 @@ async def vector_store(store_id: str, who: Caller, runtime: Running) -> dict[str
 @router.post(
     "/{store_id}/search",
     summary="Search a vector store",
-    **told(SearchPage, NotFound, InvalidField, Unsupported, surface="openai"),
+    **told(SearchPage, NotFound, InvalidField, LimitReached, UpstreamFault, Unsupported, surface="openai"),
 )
 async def search_vector_store(
-    store_id: str, body: StoreSearch, request: Request, who: Caller, runtime: Running
+    store_id: str, body: StoreSearch, request: Request, who: Admitted, runtime: Running
 ) -> dict[str, Any]:
     """The passages of a collection that fit a query, or any of several, best first. `score` is calibrated: from 0 to 1.
 
