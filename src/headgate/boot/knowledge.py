@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate.config import Config, ConfigError, Problem
 from headgate.core.knowledge import Near, Scope, Vector
 from headgate.core.seams import VectorIndex
 from headgate.engine.gate import Gate
-from headgate.rag.embedder import Embeds, GateEmbedder
+from headgate.rag.embedder import GateEmbedder
 from headgate.rag.ingest import Ingester
 from headgate.rag.knowledge import Knowledge
 from headgate.rag.reading import Reading
 from headgate.rag.search import Searcher
 from headgate.stores.shelf import SqliteShelf
+
+if TYPE_CHECKING:
+    from headgate.rag.local import LocalEmbedder
 
 
 async def open_knowledge(config: Config, folder: Path, gate: Gate, stack: AsyncExitStack) -> Knowledge:
@@ -25,7 +29,9 @@ async def open_knowledge(config: Config, folder: Path, gate: Gate, stack: AsyncE
     settings = config.knowledge
     shelf = await asyncio.to_thread(SqliteShelf, folder)
     stack.callback(shelf.close)
-    embedder = await embedder_of(config, gate)
+    embedder = await asyncio.to_thread(embedder_of, config, gate)
+    if not isinstance(embedder, GateEmbedder | None):
+        stack.callback(embedder.close)
     index = index_of(config, shelf)
     reading = Reading(
         seconds=settings.read_timeout,
@@ -37,12 +43,23 @@ async def open_knowledge(config: Config, folder: Path, gate: Gate, stack: AsyncE
     return Knowledge(shelf, index, embedder, Searcher(shelf, index, embedder), ingester)
 
 
-async def embedder_of(config: Config, gate: Gate) -> Embeds | None:
-    """What makes vectors; None where nothing is configured."""
+def embedder_of(config: Config, gate: Gate) -> GateEmbedder | LocalEmbedder | None:
+    """What makes vectors; None where nothing is configured. Raises ConfigError."""
     settings = config.knowledge
     if not settings.embedder:
         return None
-    return GateEmbedder(gate, settings.embedder)
+    if settings.embedder != "local":
+        return GateEmbedder(gate, settings.embedder)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is there: on a busy machine its threads only spin
+    try:
+        from headgate.rag.local import LocalEmbedder  # noqa: PLC0415 - an extra: numpy may not be there
+
+        return LocalEmbedder(config.base_dir / settings.model_folder)
+    except ImportError as error:
+        what = f'needs {error.name}: pip install "headgate[local]"'
+    except (OSError, ValueError) as error:
+        what = f"is no model that can be used: {error}"
+    raise ConfigError([Problem("knowledge.model_folder", str(config.path or "environment"), what)])
 
 
 def index_of(config: Config, shelf: SqliteShelf) -> VectorIndex:

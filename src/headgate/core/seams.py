@@ -295,7 +295,7 @@ class Shelf(Protocol):
         ...
 
     def lease(self, owner: str, seconds: float, most: int) -> list[Job]:
-        """Take documents that are queued, or whose lease has run out."""
+        """Take documents that are queued, or whose lease has run out; `owner`, `HOST:PID:…`, may be seen to be dead."""
         ...
 
     def renew(self, job: Job, seconds: float) -> bool:

@@ -59,7 +59,7 @@ class Ingester:
         self._reading = reading or Reading()
         self._hands = hands
         self._lease = lease
-        self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._called = asyncio.Event()
         self._done = asyncio.Event()
 

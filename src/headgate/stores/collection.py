@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,11 +41,12 @@ UPDATE drafts SET token = ?, due = ?, tries = tries + 1
 WHERE number IN (SELECT number FROM drafts WHERE due <= ? ORDER BY due, number LIMIT ?)
 RETURNING number, title, media, metadata, who, tries, body
 """
+_HELD_NOW = f"SELECT DISTINCT token FROM drafts WHERE token != '' AND due > ? AND due < {NEVER}"  # noqa: S608 - a constant
 _SENT = "SELECT id, version, digest FROM documents WHERE number = ?"
 _HELD = "SELECT 1 FROM drafts JOIN documents USING (number) WHERE number = ? AND version = ? AND token = ?"
 _AGAIN = """
 INSERT OR REPLACE INTO drafts (number, title, media, metadata, who, token, due, tries, body)
-SELECT number, title, '', metadata, ?, '', ?, 0, '' FROM documents WHERE state = 'ready'
+SELECT number, title, '', metadata, ?, '', ?, 0, x'' FROM documents WHERE state = 'ready'
 """
 _LATER = "UPDATE drafts SET due = ?, token = '', tries = ? WHERE number = ?"
 _VECTORS = "SELECT id, scale, data FROM vectors JOIN passages ON passages.number = passage WHERE id IN ({marks})"
@@ -142,11 +145,14 @@ class CollectionFile:
         return len(sizes.keys() - there.keys()), sum(size - there.get(id_, 0) for id_, size in sizes.items())
 
     def lease(self, owner: str, seconds: float, most: int) -> list[Job]:
-        """Take drafts whose time has come."""
+        """Take drafts whose time has come, or whose worker is gone."""
         now = time.time()
         jobs = []
         with self.base.transaction() as base:
             token = f"{owner}/{secrets.token_hex(8)}"
+            for (held,) in base.execute(_HELD_NOW, (now,)).fetchall():
+                if is_dead(held):
+                    base.execute("UPDATE drafts SET due = 0 WHERE token = ?", (held,))
             taken = base.execute(_TAKE, (token, now + seconds, now, most)).fetchall()
             for number, title, media, metadata, who, tries, body in taken:
                 id_, version, digest = base.execute(_SENT, (number,)).fetchone()
@@ -272,3 +278,18 @@ class CollectionFile:
             for name, scale, data in self.base.rows(sql.format(marks=", ".join("?" * len(some))), some):
                 found[name] = writing.unpacked(scale, data)
         return found
+
+
+def is_dead(token: str) -> bool:
+    """Whether a lease is held by a process of this machine that is there no more; `token` begins `HOST:PID:`."""
+    host, _, rest = token.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
