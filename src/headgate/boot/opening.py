@@ -17,6 +17,7 @@ from headgate.boot.caching import cache_of, reuse_of
 from headgate.boot.knowledge import open_knowledge
 from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
+from headgate.boot.recipes import recipes_of
 from headgate.boot.reload import take_over
 from headgate.boot.tracer import tracer_of
 from headgate.boot.upkeep import keep_up, look_after, settle_down
@@ -28,6 +29,7 @@ from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
+from headgate.rag.ask import Asker
 from headgate.runtime import RawHeaders, Runtime
 from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
@@ -40,6 +42,7 @@ from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from headgate.stores.opening import AnyDatabase
     from headgate.telemetry.traces import Tracer
 
 log = logging.getLogger("headgate")
@@ -67,9 +70,7 @@ class Recorded:
 async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
     """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
-        database = open_database(config.store.url, config.base_dir)
-        stack.callback(database.close)
-        await asyncio.to_thread(make_ready, database)
+        database = await _ready(config, stack)
         metrics = Metrics(crew)
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
@@ -87,6 +88,7 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         await refill(limiter, entries, rules, routes, ring.principals())
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
         gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
+        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
         if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
@@ -103,7 +105,9 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
             prompts=prompts,
             responses=ResponseTable(database),
             idempotency=IdempotencyTable(database),
-            knowledge=await open_knowledge(config, database.folder / "knowledge", gate, stack),
+            knowledge=knowledge,
+            asker=Asker(gate, knowledge.searcher),
+            recipes=recipes_of(config),
             metrics=metrics,
             tracer=tracer,
             reload=lambda: take_over(runtime, sources),
@@ -115,6 +119,14 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         keep_up(stack, runtime, sources)
         settle_down()
         yield runtime
+
+
+async def _ready(config: Config, stack: AsyncExitStack) -> AnyDatabase:
+    """The database, with its schema up to date."""
+    database = open_database(config.store.url, config.base_dir)
+    stack.callback(database.close)
+    await asyncio.to_thread(make_ready, database)
+    return database
 
 
 def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:

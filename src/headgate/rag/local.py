@@ -84,7 +84,7 @@ class LocalEmbedder:
         return [found[at] for at in range(len(texts))]
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        return [each.ids for each in self._tokenizer.encode_batch(list(texts))]
+        return [each.ids or [0] for each in self._tokenizer.encode_batch(list(texts))]
 
     def _vectors(self, ids: Sequence[Sequence[int]]) -> list[Values]:
         vectors = self._encoder.vectors(ids)
