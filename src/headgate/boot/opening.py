@@ -106,10 +106,9 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         runtime.checks = checks_of(runtime)
         _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        _background(stack, clear_up(entries, runtime.responses, config.store.keep))
-        _background(stack, ring.watch())
-        _background(stack, renew(runtime.idempotency))
-        _background(stack, watch(runtime, sources))
+        cleared = clear_up(entries, runtime.responses, config.store.keep)
+        for work in (cleared, ring.watch(), renew(runtime.idempotency), watch(runtime, sources)):
+            _background(stack, work)
         _freeze()
         yield runtime
 
