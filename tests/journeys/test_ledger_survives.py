@@ -134,4 +134,4 @@ async def lose_workers(here: Fleet, load: Load) -> None:
         for _ in range(2 * ROUNDS):
             await asyncio.sleep(0.3)
             await here.kill_a_worker()
-        await asyncio.sleep(0.3)
+        await here.all_there()  # whoever comes in another's place takes over what it left
