@@ -5,23 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
 from headgate.config import Config
+from headgate.core.call import Reuse
 from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.rag.knowledge import Knowledge
+from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
-from headgate.telemetry.metrics import Metrics
+from headgate.telemetry.metrics import Gauges, Metrics
+
+if TYPE_CHECKING:
+    from headgate.telemetry.traces import Tracer
 
 RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Busy(NamedTuple):
+    """What a server has to do now: open connections, requests being answered, those whose answer has begun."""
+
+    connections: int = 0
+    requests: int = 0
+    streams: int = 0
 
 
 @dataclass(slots=True)
@@ -30,7 +43,8 @@ class Runtime:
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without.
+    of what calls can be served without. `reuse` is what holds for calls that do not say whether they may be cached.
+    `gauges` says how everything stands, `busy` what the server has to do.
     """
 
     config: Config
@@ -46,9 +60,14 @@ class Runtime:
     prompts: PromptTable
     responses: ResponseTable
     knowledge: Knowledge
+    idempotency: IdempotencyTable
     metrics: Metrics
     reload: Callable[[], Awaitable[list[str]]]
+    reuse: Reuse | None = None
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)
+    gauges: Callable[[], Gauges] = dict
+    busy: Callable[[], Busy] = Busy
+    tracer: Tracer | None = None
     draining: bool = False

@@ -14,12 +14,17 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
+from headgate.boot.caching import cache_of, reuse_of
+from headgate.boot.clearing import clear_up
+from headgate.boot.gauges import Pulse
 from headgate.boot.knowledge import open_knowledge
-from headgate.boot.limiter import limiter_of
+from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
+from headgate.boot.tracer import tracer_of
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
+from headgate.core.faults import Unavailable
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
@@ -27,47 +32,53 @@ from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.runtime import RawHeaders, Runtime
+from headgate.stores.idempotency import LEASE, IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
+from headgate.telemetry.crew import Crew
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from headgate.stores.redis import RedisLimiter
+    from headgate.telemetry.traces import Tracer
 
 log = logging.getLogger("headgate")
 
 
 class Recorded:
-    """The ledger's store, with metrics and log lines made from the same batches."""
+    """The ledger's store, with metrics, log lines and traces made from the same batches."""
 
-    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog) -> None:
+    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog, tracer: Tracer | None) -> None:
         self._table = table
         self._metrics = metrics
         self._lines = lines
+        self._tracer = tracer
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write them down first; only what is safe is counted."""
         self._table.write(entries)
         self._metrics.record(entries)
         self._lines.write(entries)
+        if self._tracer is not None:
+            self._tracer.write(entries)
 
 
 @asynccontextmanager
-async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
-    """A Runtime for this configuration. Raises ConfigError, Unavailable."""
+async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
+    """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
         database = open_database(config.store.url, config.base_dir)
         stack.callback(database.close)
         await asyncio.to_thread(make_ready, database)
-        metrics = Metrics()
-        entries = LedgerTable(database)
+        metrics, entries = Metrics(crew), LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox", others=entries)
+        tracer = _traced(stack, config)
+        ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
@@ -76,14 +87,12 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
-        prices = prices_of(config, sources)
-        limiter = limiter_of(config)
-        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
-        gate = Gate(admission, ledger)
-        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
-        verifier = verifier_of(config)
-        if verifier is not None:
+        limiter, rules = limiter_of(config), rules_of(config)
+        await refill(limiter, entries, rules, routes, ring.principals())
+        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
+        if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
+        gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
         runtime = Runtime(
             config=config,
             database=database,
@@ -97,21 +106,51 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             ring=ring,
             prompts=prompts,
             responses=ResponseTable(database),
-            knowledge=knowledge,
+            knowledge=await open_knowledge(config, database.folder / "knowledge", gate, stack),
+            idempotency=IdempotencyTable(database),
             metrics=metrics,
+            tracer=tracer,
             reload=lambda: take_over(runtime, sources),
+            reuse=reuse_of(config),
         )
         runtime.checks = checks_of(runtime)
         _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        for work in (ring.watch(), watch(runtime, sources), knowledge.ingester.work()):
-            _background(stack, work)
-        _settle()
+        _watch_over(stack, runtime, sources)
+        _settle_down()
         yield runtime
 
 
-def _settle() -> None:
-    """Requests make few cycles: Python is to look for them less often, and not among what is there for good."""
+def _watch_over(stack: AsyncExitStack, runtime: Runtime, sources: dict[str, Source]) -> None:
+    """Keep up with keys, configuration and leases, clear up, and measure how everything stands."""
+    pulse = Pulse(runtime)
+    runtime.gauges = pulse.gauges
+    cleared = clear_up(runtime.entries, runtime.responses, runtime.config.store.keep)
+    leases, ingesting = renew(runtime.idempotency), runtime.knowledge.ingester.work()
+    for work in (runtime.ring.watch(), watch(runtime, sources), leases, ingesting, cleared, pulse.beat()):
+        _background(stack, work)
+
+
+async def renew(table: IdempotencyTable) -> None:
+    """Keep the leases of calls with an Idempotency-Key alive while they are made."""
+    while True:
+        await asyncio.sleep(LEASE / 3)
+        try:
+            await asyncio.to_thread(table.renew)
+        except Unavailable as fault:
+            log.warning("the leases of Idempotency-Keys could not be renewed: %s", fault.message)
+
+
+def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:
+    """The tracer, which sends what waits before it is closed."""
+    tracer = tracer_of(config)
+    if tracer is not None:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
+    return tracer
+
+
+def _settle_down() -> None:
+    """What is there now stays; requests make few cycles, and the default looks for them too often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

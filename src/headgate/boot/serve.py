@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import click
@@ -16,10 +20,15 @@ from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
 from headgate.boot.workers import Workers
 from headgate.config import Config, ConfigError, Problem, load
+from headgate.runtime import Busy
 from headgate.stores.opening import make_ready, open_database
 from headgate.surfaces import server
 from headgate.surfaces.app import Headgate
+from headgate.telemetry.crew import Crew
 from headgate.telemetry.logs import configure
+
+UNSENT = 64 * 1024
+"""Bytes that the kernel takes for one caller beyond what is under way to it; left alone it takes megabytes."""
 
 
 def serve(
@@ -33,6 +42,7 @@ def serve(
     if reload:
         _run_again_on_change(config)
         return
+    allow_files()
     check_store(config)
     sources = check(config)
     several = config.server.workers > 1
@@ -41,21 +51,32 @@ def serve(
     click.echo(banner(config, sources, port), err=True)
     if not several:
         work(config, listener)
-    elif not Workers(lambda: work(config, listen(config.server.host, port, several=True)), config.server.workers).run():
-        raise RuntimeError("the workers cannot start")
+        return
+    with TemporaryDirectory(prefix="headgate-") as folder:
+
+        def one_of_several(place: int) -> None:
+            work(config, listen(config.server.host, port, several=True), Crew(Path(folder), place))
+
+        if not Workers(one_of_several, config.server.workers).run():
+            raise RuntimeError("the workers cannot start")
 
 
-def work(config: Config, listener: socket.socket) -> None:
+def work(config: Config, listener: socket.socket, crew: Crew | None = None) -> None:
     """Serve from one process, on its own socket."""
-    app = create_app(config)
+    app = create_app(config, crew)
     server.serve(
         app,
         listener,
         drain=config.server.drain,
         head=config.server.head_timeout,
         body=config.server.body_timeout,
+        on_start=lambda busy: _start(app, busy),
         on_stop=lambda: _stop(app),
     )
+
+
+def _start(app: Headgate, busy: Callable[[], Busy]) -> None:
+    app.runtime.busy = busy
 
 
 def _stop(app: Headgate) -> None:
@@ -71,6 +92,13 @@ def check_store(config: Config) -> None:
         database.close()
 
 
+def allow_files() -> None:
+    """Allow as many open files as may be: a stream takes two sockets, and usual limits end at 500 streams."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def listen(host: str, port: int, *, several: bool = False) -> socket.socket:
     """A bound socket, one of `several` on the same port. Raises OSError with words that say what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -84,6 +112,10 @@ def listen(host: str, port: int, *, several: bool = False) -> socket.socket:
         listener.close()
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}; try --port") from None
     listener.set_inheritable(True)
+    if hasattr(
+        socket, "TCP_NOTSENT_LOWAT"
+    ):  # connections inherit it: a slow reader's stream waits in the model's server
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
     return listener
 
 

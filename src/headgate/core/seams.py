@@ -163,7 +163,8 @@ class Grant(Protocol):
 class Limiter(Protocol):
     """Counts in sliding windows: no window of W seconds ever holds more than its limit by what `reserve` let in.
 
-    All wants are taken in one atomic step, or none is; their keys differ. A want of 0 always fits.
+    All wants are taken in one atomic step, or none is; their keys differ. A want of 0 always fits, and so does one of
+    less: it is an allowance on top of the limit, which ends with its window. What is `concurrent` has none.
     """
 
     async def reserve(self, wants: Sequence[Want]) -> Grant | Refusal:
@@ -174,6 +175,10 @@ class Limiter(Protocol):
         """How the rules stand, taking nothing."""
         ...
 
+    async def reset(self, wants: Sequence[Want]) -> None:
+        """Forget what is counted under their keys: calls that run, and allowances on top, too. Raises Unavailable."""
+        ...
+
 
 class LedgerStore(Protocol):
     """Where entries are kept."""
@@ -182,6 +187,25 @@ class LedgerStore(Protocol):
         """Insert all in one transaction, from any thread; an entry whose id is there already is left as it is.
 
         Raises Unavailable while the store is out of reach; any other exception means that an entry is at fault.
+        """
+        ...
+
+
+class CacheStore(Protocol):
+    """Keeps answers for a while, within its bounds. It may forget any of them at any time, and never raises."""
+
+    async def get(self, key: str) -> bytes | None:
+        """The value (UTF-8), or None where there is none, or the store is out of reach."""
+        ...
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep a value for `ttl` seconds; one that is too large, or that cannot be kept, is not."""
+        ...
+
+    async def claim(self, key: str, holder: str, seconds: float) -> bool:
+        """Whether `holder` may make the value now: nobody else has claimed the key. 0 seconds give the claim up.
+
+        True too where nobody else could be asked.
         """
         ...
 
@@ -215,6 +239,12 @@ class Database(Protocol):
 
     def many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """Execute one statement for each row, in one transaction."""
+        ...
+
+    def inserts(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], then: str = ""
+    ) -> Iterable[tuple[str, Sequence[object]]]:
+        """What `run` executes to insert many rows, as this database does it best; `then`: an ON CONFLICT clause."""
         ...
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

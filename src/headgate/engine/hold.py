@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from headgate.core.call import Call, System
-from headgate.core.entry import Entry
+from headgate.core.entry import Attempt, Entry
 from headgate.core.events import Done, Event, Open, Reply, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
 from headgate.core.seams import Grant
@@ -49,7 +49,7 @@ class Hold:
         self.entry = entry
         self.route = route
         self.system = system
-        self.spoken = Spoken()
+        self.spoken = Spoken(since=entry.at)
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
@@ -64,7 +64,7 @@ class Hold:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close: how the block ended is how the call did."""
-        target = self.spoken.target
+        target = self.spoken.target if self.entry.cache != "hit" else None
         if error is None:
             self._close("ok", "")
             if target is not None:
@@ -75,12 +75,11 @@ class Hold:
                 target.breaker.failed(error)
             error.recorded = True
             self._close(status_of(error, spoke=spoke), error.code)
-        elif isinstance(error, Exception):
-            self._close("failed", InternalError.code)
         else:
             if target is not None:
                 target.breaker.left()
-            self._close("cancelled", "")
+            bug = isinstance(error, Exception)
+            self._close("failed" if bug else "cancelled", InternalError.code if bug else "")
 
     def opening(self) -> Open:
         """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
@@ -136,11 +135,22 @@ class Hold:
         target = self.spoken.target
         if target is not None:
             entry.provider, entry.target, entry.tries = target.provider_name, target.model, self.spoken.tries
+            if self.spoken.failed and entry.cache != "hit":
+                entry.attempts = self._attempts(status, error)
             if spoke:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
-        self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
+        used = entry.tokens_in + entry.tokens_out
+        if entry.cache == "hit":
+            used, entry.tries, entry.saved, entry.cost = 0, 0, entry.cost or 0, 0
+        self._grant.settle({"tokens": used, "spend": entry.cost or 0})
         self.safe = self._ledger.post(entry)
+
+    def _attempts(self, status: str, error: str) -> tuple[Attempt, ...]:
+        spoken = self.spoken
+        if len(spoken.failed) < spoken.tries:
+            spoken.ended("cancelled" if status == "cancelled" else error)
+        return spoken.failed
 
     def _charge(self, entry: Entry) -> None:
         price = self._prices.find(entry.provider, entry.target)

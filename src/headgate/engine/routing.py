@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, structs
 
 from headgate.core.call import Call, Clocks, System
+from headgate.core.entry import Attempt
 from headgate.core.events import Event
 from headgate.core.faults import Fault, InternalError, NotFound, Then, UpstreamFault
 from headgate.core.seams import Events, Provider
@@ -51,7 +52,7 @@ class Route(Struct, frozen=True, eq=False):
     """A public model name, its targets in order, and what the operator says about it.
 
     `prompt` gives the text of the operator's system prompt as it is now. `max_tokens` is the most that an answer may
-    have, `default_max_tokens` the most for a caller who names no bound.
+    have, `default_max_tokens` the most for a caller who names no bound. `shared` answers are cached for all callers.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Route(Struct, frozen=True, eq=False):
     prompt: Callable[[], str] | None = None
     max_tokens: int | None = None
     default_max_tokens: int | None = None
+    shared: bool = False
 
     def system(self, policy: str) -> System | None:
         """The operator's system prompt under a tier's policy."""
@@ -118,10 +120,22 @@ class Routes:
 
 
 class Spoken(Struct):
-    """Which target answers, and how many attempts it took to find it; filled in while the router works."""
+    """Which target answers, and how many attempts it took to find it; filled in while the router works.
+
+    `failed` are the attempts that failed, `since` is when the one after them began, in seconds since the epoch.
+    """
 
     target: Target | None = None
     tries: int = 0
+    failed: tuple[Attempt, ...] = ()
+    since: float = 0.0
+
+    def ended(self, error: str) -> None:
+        """The attempt that is under way has ended, with this fault's code if with any."""
+        now = time.time()
+        name = self.target.name if self.target is not None else ""
+        self.failed += (Attempt(name, self.since, (now - self.since) * 1000, error),)
+        self.since = now
 
 
 async def first_to_speak(
@@ -141,6 +155,7 @@ async def first_to_speak(
                 return await ask(target.provider, aimed)
             except Fault as fault:
                 last = fault
+                spoken.ended(fault.code)
                 pause = _pause(fault, attempt, target, call)
                 if pause is None:
                     target.breaker.failed(fault)
@@ -150,6 +165,9 @@ async def first_to_speak(
                     break
             attempt += 1
             await asyncio.sleep(pause)
+            if target.breaker.tripped:  # by others, meanwhile
+                break
+            spoken.since = time.time()
     raise last or _all_tripped(route)
 
 

@@ -55,6 +55,7 @@ class HttpWire:
         self._prefix = url.path.rstrip("/")
         self._tls = tls
         self._bounds = bounds
+        self._inbox = memoryview(bytearray(bounds.buffer))
         self._headers = {
             "host": url.netloc,
             "user-agent": "headgate",
@@ -88,7 +89,8 @@ class HttpWire:
         try:
             inflate = inflate_for(connection.headers, self._bounds)
             parts: list[bytes] = []
-            while chunk := await connection.read():
+            while not connection.over:
+                chunk = await connection.read()
                 parts += inflate.feed(chunk) if inflate is not None else (chunk,)
             if inflate is not None:
                 inflate.close()
@@ -150,7 +152,7 @@ class HttpWire:
         if self._secure:
             context = self._tls or await asyncio.to_thread(system_tls)
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._bounds, lost),
+            lambda: Connection(self._bounds, lost, self._inbox),
             self._host,
             self._port,
             ssl=context,

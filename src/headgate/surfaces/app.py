@@ -20,7 +20,19 @@ from headgate import __version__
 from headgate.config import Config, ConfigError
 from headgate.core.faults import Fault
 from headgate.runtime import Runtime
-from headgate.surfaces import admin, collections, docs, documents, errors, health, me, models, responses, search
+from headgate.surfaces import (
+    admin,
+    admin_limits,
+    collections,
+    docs,
+    documents,
+    errors,
+    health,
+    me,
+    models,
+    responses,
+    search,
+)
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler, OneShot
@@ -117,7 +129,7 @@ def build(config: Config, opening: Opening) -> Headgate:
     errors.install(app)
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
-    for room in (health, models, responses, documents, collections, search, me, admin):
+    for room in (health, models, responses, documents, collections, search, me, admin, admin_limits):
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)

@@ -41,6 +41,8 @@ TABLE: dict[type[Fault], Row] = {
     faults.Unsupported: Row(400, _INVALID, "unsupported", _INVALID),
     faults.Unauthenticated: Row(401, "authentication_error", "invalid_api_key", "authentication_error"),
     faults.Forbidden: Row(403, "permission_error", "forbidden", "permission_error"),
+    faults.KeyInUse: Row(409, _INVALID, "idempotency_key_in_use", _INVALID),
+    faults.KeyReused: Row(422, _INVALID, "idempotency_key_reused", _INVALID),
     faults.RateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
     faults.BudgetExhausted: Row(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
     faults.UpstreamRejected: Row(400, _INVALID, "upstream_rejected", _INVALID),

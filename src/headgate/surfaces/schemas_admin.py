@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from headgate.surfaces.schemas import Count, Strict
+from headgate.surfaces.schemas import Count, Limit, Strict
 
 
 class Key(Strict):
@@ -64,6 +64,7 @@ class LedgerRow(Strict):
     cost: int | None = Field(description="In billionths of a dollar; null: the price is unknown.")
     price: str = Field(description="The price that it was computed from.")
     cache: str = Field(description="`off`, `miss` or `hit`.")
+    saved: Count = Field(description="What a hit would have cost, in billionths of a dollar.")
     first_ms: float | None = Field(description="Milliseconds to the first event; null: there was none.")
     total_ms: float = Field(description="Milliseconds in all.")
     status: Literal["ok", "refused", "failed", "partial", "cancelled"]
@@ -121,3 +122,12 @@ class Reloaded(Strict):
 
     reloaded: Literal[True]
     at_next_start: list[str] = Field(description="Changed sections that wait for a restart.")
+
+
+class Limits(Strict):
+    """How the limits of a caller stand."""
+
+    caller: str = Field(description="Such as `user:ada`; empty: nobody's, but the model's and the service's.")
+    tier: str
+    model: str
+    limits: list[Limit]
