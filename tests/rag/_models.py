@@ -38,7 +38,8 @@ def bert(folder, width=8, layers=2, longest=16):
     head, data = {"__metadata__": {"format": "pt"}}, b""
     for name, shape in shapes.items():
         count = shape[0] * (shape[1] if len(shape) > 1 else 1)
-        values = struct.pack(f"<{count}f", *(chance.gauss(0, 1) for _ in range(count)))
+        spread = 0.05 if name.endswith("bias") else 1  # or all vectors were alike
+        values = struct.pack(f"<{count}f", *(chance.gauss(0, spread) for _ in range(count)))
         head[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
         data += values
     told = json.dumps(head).encode()
