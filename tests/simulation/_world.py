@@ -18,12 +18,14 @@ from headgate.core.faults import Fault
 from headgate.core.limit import parse_rule
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
+from headgate.engine.cache import Cache
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.outbox import recover
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes, Target
+from headgate.stores.cache import MemoryCache
 from headgate.stores.memory import MemoryLimiter
 from simulation._loop import VirtualLoop, virtual
 from simulation._parts import Asked, Store, Upstream, Watched
@@ -58,7 +60,7 @@ class World:
         routes = {model: self._route(model) for model in MODELS}
         rules = RuleBook({"t": plan.tier}, dict.fromkeys(MODELS, plan.model), plan.service)
         admission = Admission(Routes(routes, {}), {"t": Tier()}, rules, self._limiter, self._ledger, PRICES)
-        self._gate = Gate(admission, self._ledger)
+        self._gate = Gate(admission, self._ledger, Cache(MemoryCache(1 << 20)))
 
     def _route(self, model: str) -> Route:
         targets = []

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,13 @@ from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.caching import cache_of, reuse_of
 from headgate.boot.clearing import clear_up
+from headgate.boot.gauges import Pulse
 from headgate.boot.knowledge import open_knowledge
 from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.recipes import recipes_of
 from headgate.boot.reload import take_over, watch
+from headgate.boot.tracer import tracer_of
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
 from headgate.core.faults import Unavailable
@@ -39,54 +41,59 @@ from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
+from headgate.telemetry.crew import Crew
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from headgate.stores.opening import AnyDatabase
     from headgate.stores.redis import RedisLimiter
+    from headgate.telemetry.traces import Tracer
 
 log = logging.getLogger("headgate")
 
 
 class Recorded:
-    """The ledger's store, with metrics and log lines made from the same batches."""
+    """The ledger's store, with metrics, log lines and traces made from the same batches."""
 
-    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog) -> None:
+    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog, tracer: Tracer | None) -> None:
         self._table = table
         self._metrics = metrics
         self._lines = lines
+        self._tracer = tracer
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write them down first; only what is safe is counted."""
         self._table.write(entries)
         self._metrics.record(entries)
         self._lines.write(entries)
+        if self._tracer is not None:
+            self._tracer.write(entries)
 
 
 @asynccontextmanager
-async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
-    """A Runtime for this configuration. Raises ConfigError, Unavailable."""
+async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
+    """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
         database = await _ready(config, stack)
-        metrics = Metrics()
-        entries = LedgerTable(database)
-        ledger = Ledger(Recorded(entries, metrics, lines_of(config)), database.folder / "outbox", others=entries)
+        metrics, entries = Metrics(crew), LedgerTable(database)
+        lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
+        tracer = _traced(stack, config)
+        ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
-        keys = KeyStore(database)
+        keys, prompts = KeyStore(database), PromptTable(database)
         ring = KeyRing(static_keys(config), keys)
         await asyncio.to_thread(ring.refresh)
-        prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
         limiter, rules = limiter_of(config), rules_of(config)
         await refill(limiter, entries, rules, routes, ring.principals())
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
-        gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
-        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
         if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
+        gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
+        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
         runtime = Runtime(
             config=config,
             database=database,
@@ -103,6 +110,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             knowledge=knowledge,
             idempotency=IdempotencyTable(database),
             metrics=metrics,
+            tracer=tracer,
             asker=Asker(gate, knowledge.searcher),
             recipes=recipes_of(config),
             reload=lambda: take_over(runtime, sources),
@@ -111,9 +119,8 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         runtime.checks = checks_of(runtime)
         _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        for work in works_of(runtime, sources):
-            _background(stack, work)
-        _freeze()
+        _watch_over(stack, runtime, sources)
+        _settle_down()
         yield runtime
 
 
@@ -125,18 +132,14 @@ async def _ready(config: Config, stack: AsyncExitStack) -> AnyDatabase:
     return database
 
 
-def works_of(runtime: Runtime, sources: dict[str, Source]) -> Iterator[Coroutine[Any, Any, None]]:
-    """What goes on beside the calls for as long as the process serves."""
-    yield clear_up(runtime.entries, runtime.responses, runtime.config.store.keep)
-    yield runtime.ring.watch()
-    yield renew(runtime.idempotency)
-    yield watch(runtime, sources)
-    yield runtime.knowledge.ingester.work()
-
-
-def lines_of(config: Config) -> CallLog:
-    """The log of calls, a line each."""
-    return CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
+def _watch_over(stack: AsyncExitStack, runtime: Runtime, sources: dict[str, Source]) -> None:
+    """Keep up with keys, configuration and leases, clear up, and measure how everything stands."""
+    pulse = Pulse(runtime)
+    runtime.gauges = pulse.gauges
+    cleared = clear_up(runtime.entries, runtime.responses, runtime.config.store.keep)
+    leases, ingesting = renew(runtime.idempotency), runtime.knowledge.ingester.work()
+    for work in (runtime.ring.watch(), watch(runtime, sources), leases, ingesting, cleared, pulse.beat()):
+        _background(stack, work)
 
 
 async def renew(table: IdempotencyTable) -> None:
@@ -149,8 +152,16 @@ async def renew(table: IdempotencyTable) -> None:
             log.warning("the leases of Idempotency-Keys could not be renewed: %s", fault.message)
 
 
-def _freeze() -> None:
-    """What is there now stays; and requests make few cycles: the default looks for them too often."""
+def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:
+    """The tracer, which sends what waits before it is closed."""
+    tracer = tracer_of(config)
+    if tracer is not None:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
+    return tracer
+
+
+def _settle_down() -> None:
+    """What is there now stays; requests make few cycles, and the default looks for them too often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -16,6 +16,7 @@ from headgate.cli.explain import explain
 from headgate.cli.ingest import ingest
 from headgate.cli.init import init
 from headgate.cli.keys import keys
+from headgate.cli.limits import limits
 from headgate.cli.migrate import migrate
 from headgate.cli.new_provider import new_provider
 from headgate.cli.openapi import openapi
@@ -68,6 +69,7 @@ def sentence(error: Exception) -> str:
         check,
         explain,
         keys,
+        limits,
         token,
         chat,
         ingest,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, structs
 
 from headgate.core.call import Call, Clocks, System
+from headgate.core.entry import Attempt
 from headgate.core.events import Event
 from headgate.core.faults import Fault, InternalError, NotFound, Then, UpstreamFault
 from headgate.core.seams import Events, Provider
@@ -119,10 +120,22 @@ class Routes:
 
 
 class Spoken(Struct):
-    """Which target answers, and how many attempts it took to find it; filled in while the router works."""
+    """Which target answers, and how many attempts it took to find it; filled in while the router works.
+
+    `failed` are the attempts that failed, `since` is when the one after them began, in seconds since the epoch.
+    """
 
     target: Target | None = None
     tries: int = 0
+    failed: tuple[Attempt, ...] = ()
+    since: float = 0.0
+
+    def ended(self, error: str) -> None:
+        """The attempt that is under way has ended, with this fault's code if with any."""
+        now = time.time()
+        name = self.target.name if self.target is not None else ""
+        self.failed += (Attempt(name, self.since, (now - self.since) * 1000, error),)
+        self.since = now
 
 
 async def first_to_speak(
@@ -142,6 +155,7 @@ async def first_to_speak(
                 return await ask(target.provider, aimed)
             except Fault as fault:
                 last = fault
+                spoken.ended(fault.code)
                 pause = _pause(fault, attempt, target, call)
                 if pause is None:
                     target.breaker.failed(fault)
@@ -153,6 +167,7 @@ async def first_to_speak(
             await asyncio.sleep(pause)
             if target.breaker.tripped:  # by others, meanwhile
                 break
+            spoken.since = time.time()
     raise last or _all_tripped(route)
 
 

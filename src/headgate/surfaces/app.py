@@ -22,6 +22,7 @@ from headgate.core.faults import Fault
 from headgate.runtime import Runtime
 from headgate.surfaces import (
     admin,
+    admin_limits,
     asking,
     collections,
     docs,
@@ -132,7 +133,8 @@ def build(config: Config, opening: Opening) -> Headgate:
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
     _declare(app, asking.RECIPE, asking.RECIPES)
-    for room in (health, models, responses, vector_stores, documents, collections, search, asking, me, admin):
+    rooms = (health, models, responses, vector_stores, documents, collections, search, asking, me, admin, admin_limits)
+    for room in rooms:
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)

@@ -74,12 +74,8 @@ async def metrics(request: Request, runtime: Running) -> Response:
         await admin_of(request)
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse(await cost_summary(runtime))
-    for route in runtime.admission.routes.all():
-        for target in route.targets:
-            runtime.metrics.tripped.labels(target.name).set(target.breaker.tripped)
-    for name, check in (*runtime.checks.items(), *runtime.degraded.items()):
-        runtime.metrics.degraded.labels(name).set(bool(check()))
-    return Response(runtime.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    text = await asyncio.to_thread(runtime.metrics.text, runtime.gauges())
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def cost_summary(runtime: Runtime) -> dict[str, Any]:
