@@ -62,8 +62,8 @@ class Runtime:
     ring: KeyRing
     prompts: PromptTable
     responses: ResponseTable
-    knowledge: Knowledge
     idempotency: IdempotencyTable
+    knowledge: Knowledge
     metrics: Metrics
     asker: Asker
     recipes: dict[str, Recipe]

@@ -68,7 +68,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 async def _ask(config: Any, path: str, body: dict[str, Any], url: str | None, key: str, *, as_json: bool) -> None:
-    from headgate.cli._asking import service
+    from headgate.cli._app import service
 
     async with service(config, url, key) as asked:
         if as_json:

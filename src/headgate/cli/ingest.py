@@ -15,7 +15,7 @@ from headgate.cli._shared import config_option, example, json_option, print_json
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from headgate.cli._asking import Service
+    from headgate.cli._app import Service
 
 FILES = 50
 """Files of one request."""
@@ -104,7 +104,7 @@ async def _ingest(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from headgate.cli._asking import service
+    from headgate.cli._app import service
 
     counts: Counter[str] = Counter()
     failed: dict[str, str] = {}

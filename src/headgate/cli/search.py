@@ -61,7 +61,7 @@ def search(
 
 
 async def _asked(config: Any, body: dict[str, Any], url: str | None, key: str) -> Any:
-    from headgate.cli._asking import service
+    from headgate.cli._app import service
 
     async with service(config, url, key) as asked:
         return await asked.ask("POST", "/search", json=body)
