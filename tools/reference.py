@@ -209,7 +209,7 @@ LABELS = """
   `cancelled` (the caller left).
 - `error`: an `error_code` of the [errors](errors.md); empty where there was none.
 - `kind`: `in` or `out`.
-- `target`: `provider/model`.
+- `target`: `provider/model`. `key`: the place of a provider's key in the configuration, from 1.
 
 """
 
@@ -220,7 +220,9 @@ def metrics() -> str:
     counted.record(
         [Entry(id="", at=0, request_id="", first_ms=1, tries=2, tokens_in=1, cost=cost) for cost in (1, None)]
     )
-    counted.tripped.labels("").set(0)
+    for gauge in (counted.tripped, counted.busy, counted.latency):
+        gauge.labels("").set(0)
+    counted.key_tripped.labels("", "").set(0)
     counted.degraded.labels("").set(0)
     rows = []
     for family in counted.registry.collect():
@@ -263,7 +265,7 @@ The kinds that `[providers.NAME] kind` may name. A variable in the second column
 file; the first one that is set wins. More kinds come from plug-ins: see [writing a provider](../writing-a-provider.md).
 {GENERATED}
 
-Every provider has `api_key`, `base_url` and `headers` (sent with every request).
+Every provider has `api_key` (`api_keys` for a pool of several), `base_url` and `headers` (sent with every request).
 """
 PRESETS = """
 ## Presets

@@ -43,6 +43,21 @@ class Metrics(Collector):
         self.tripped = Gauge(
             "headgate_target_tripped", "1 while a target is spared.", ["target"], registry=self.registry
         )
+        self.busy = Gauge(
+            "headgate_target_in_flight", "Calls under way at a target.", ["target"], registry=self.registry
+        )
+        self.latency = Gauge(
+            "headgate_target_latency_seconds",
+            "Smoothed time to a target's first event.",
+            ["target"],
+            registry=self.registry,
+        )
+        self.key_tripped = Gauge(
+            "headgate_key_tripped",
+            "1 while a provider's key, one of several, is spared.",
+            ["provider", "key"],
+            registry=self.registry,
+        )
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Count finished calls."""
