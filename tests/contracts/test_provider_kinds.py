@@ -23,7 +23,6 @@ from headgate.core.faults import (
     CallerFault,
     Unsupported,
     UpstreamAuth,
-    UpstreamBroken,
     UpstreamBusy,
     UpstreamDown,
     UpstreamFault,
