@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import pytest
 
@@ -93,7 +94,7 @@ def valkey(folder: Path) -> Iterator[Valkey]:
 
 
 class Postgres:
-    """A PostgreSQL server of our own. It does not wait for the disk."""
+    """A PostgreSQL server of our own. It does not wait for the disk, but what it has is safe from its own death."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -109,7 +110,7 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self._folder}
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 50}
+        settings |= {"fsync": "off", "full_page_writes": "off", "max_connections": 50}
         words = [f"--{name}={value}" for name, value in settings.items()]
         self.process = subprocess.Popen(
             [self._bin / "postgres", "-D", self._folder / "data", *words],
@@ -173,3 +174,37 @@ def postgres() -> Iterator[Postgres]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def pgbouncer(folder: Path, url: str, connections: int = 2) -> Iterator[str]:
+    """The address of a PgBouncer in transaction mode in front of a PostgreSQL database; Debian's package has it."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    program = os.environ.get("HEADGATE_TEST_PGBOUNCER") or shutil.which("pgbouncer", path=path)
+    if not program:
+        pytest.skip("no PgBouncer: install Debian's package pgbouncer, or set HEADGATE_TEST_PGBOUNCER to the program")
+    there, port = urlsplit(url), free_port()
+    login = f"user={there.username}" + (f" password={there.password}" if there.password else "")
+    folder.chmod(0o755)
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        f"[databases]\n* = host={there.hostname} port={there.port} {login}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
+        f"default_pool_size = {connections}\nmax_client_conn = 100\n"
+    )
+    user = "nobody" if os.geteuid() == 0 else None  # as PostgreSQL, it refuses to run as root
+    process = subprocess.Popen([program, "-q", config], user=user, cwd="/", stderr=subprocess.DEVNULL)
+    try:
+        yield _listening(there, port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listening(there: SplitResult, port: int) -> str:
+    """The same database by way of the port, once somebody listens there."""
+    for _ in range(500):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return urlunsplit(there._replace(netloc=f"{there.username}@127.0.0.1:{port}"))
+        time.sleep(0.02)
+    raise TimeoutError("PgBouncer does not start")

@@ -10,10 +10,12 @@ from typing import Any
 from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
 from headgate.config import Config
+from headgate.core.call import Reuse
 from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
+from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
@@ -29,7 +31,7 @@ class Runtime:
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without.
+    of what calls can be served without. `reuse` is what holds for calls that do not say whether they may be cached.
     """
 
     config: Config
@@ -44,8 +46,10 @@ class Runtime:
     ring: KeyRing
     prompts: PromptTable
     responses: ResponseTable
+    idempotency: IdempotencyTable
     metrics: Metrics
     reload: Callable[[], Awaitable[list[str]]]
+    reuse: Reuse | None = None
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)

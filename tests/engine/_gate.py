@@ -8,12 +8,14 @@ from headgate.config import Tier
 from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
+from headgate.engine.cache import Cache
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
 from headgate.engine.targets import Target, Upstream
+from headgate.stores.cache import MemoryCache
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
 from headgate.stores.sqlite import SqliteDatabase
@@ -27,7 +29,7 @@ def call(text="Hi", **fields):
 
 
 @asynccontextmanager
-async def gate_over(provider, folder, *, limiter=None, price=None, **tier):
+async def gate_over(provider, folder, *, limiter=None, price=None, cache=None, **tier):
     """A gate whose only model `m` is the provider's; the caller's tier `free` has these rules."""
     database = SqliteDatabase(folder / "headgate.db")
     database.migrate()
@@ -42,7 +44,7 @@ async def gate_over(provider, folder, *, limiter=None, price=None, **tier):
         Prices.load({"p/m": price} if price else {}),
     )
     try:
-        yield Gate(admission, ledger)
+        yield Gate(admission, ledger, cache or Cache(MemoryCache(1 << 20)))
     finally:
         await ledger.close()
         database.close()

@@ -126,6 +126,28 @@ async def test_a_bad_credential_is_401_and_never_anonymous(service, surface):
     await asyncio.gather(*(send(name, headers) for name, headers in REFUSED.items()))
 
 
+ELSEWHERE = {
+    "POST": ["/complete", "/stream", "/generate", "/admin/keys", "/admin/reload"],
+    "POST openai": ["/v1/completions", "/v1/responses", "/v1/embeddings"],
+    "POST anthropic": ["/v1/messages/count_tokens"],
+    "GET": ["/me", "/usage", "/admin/keys", "/admin/entries", "/metrics"],
+    "GET openai": ["/v1/models", "/v1/models/parrot", "/v1/responses/resp_1"],
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", REFUSED)
+async def test_no_path_takes_a_bad_credential(service, name):
+    for how, paths in ELSEWHERE.items():
+        method, _, surface = how.partition(" ")
+        for path in paths:
+            body = b'{"model": "parrot"}' if method == "POST" else None
+            answer = await service.call(method, path, body, headers=REFUSED[name])
+            assert answer.status == 401, (path, answer)
+            check_error(surface or "simple", answer, 401, "unauthenticated")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("headers", "who"),

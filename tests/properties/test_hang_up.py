@@ -11,12 +11,14 @@ from headgate.config import Tier
 from headgate.core.events import Receipt
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
+from headgate.engine.cache import Cache
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Routes
 from headgate.engine.targets import Upstream
+from headgate.stores.cache import MemoryCache
 from headgate.stores.memory import MemoryLimiter
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +76,7 @@ class House:
         rules = RuleBook({"open": LIMITS}, {}, {})
         tiers = {"open": Tier(**LIMITS)}
         admission = Admission(routes, tiers, rules, self.limiter, self.ledger, Prices.load({}, {}))
-        self.gate = Gate(admission, self.ledger)
+        self.gate = Gate(admission, self.ledger, Cache(MemoryCache(1 << 20)))
         self.name = name
 
     def call(self, *, stream=True):

@@ -214,3 +214,21 @@ def test_too_many_callers_at_once_are_refused_and_those_known_are_served():
     assert take(limiter, Want("one more", "requests", 1, 5, 60.0), known)
     assert run(limiter.levels([known]))[0].left == 99
     assert not take(limiter, Want("known", "requests", 100, 100, 60.0))
+
+
+def test_what_an_earlier_process_let_in_counts_until_its_time_has_come():
+    clock = Clock()
+    limiter = MemoryLimiter(clock, max_keys=2)
+    month = Want("a", "spend", 3, 10, 1000.0)
+    limiter.remember(month, 990.0, 4)
+    limiter.remember(month, 500.0, 4)
+    limiter.remember(Want("b", "requests", 1, 5, 3600.0), 0.0, 0)
+    assert isinstance(run(limiter.reserve([month])), Refusal)
+    [level] = run(limiter.levels([month]))
+    assert (level.left, level.retry_after, level.reset_after) == (2, 10.0, 500.0)
+    clock.now += 10
+    assert not isinstance(run(limiter.reserve([month])), Refusal)
+    assert len(limiter) == 1
+    for key in "bcd":
+        limiter.remember(Want(key, "requests", 1, 5, 3600.0), 0.0, 1)
+    assert len(limiter) == 2

@@ -10,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from headgate.core.entry import Entry
 from headgate.core.faults import Unavailable
-from headgate.stores.ledger import LedgerTable
 from headgate.stores.opening import SchemaOutOfDate, make_ready, open_database
 from headgate.stores.postgres import PostgresDatabase
 from headgate.stores.schema import SchemaTooNew, migrations
@@ -151,34 +149,3 @@ def test_a_server_that_is_frozen_killed_or_gone_is_unavailable_until_it_is_back(
     assert database.rows("SELECT 1") == [(1,)]
     assert "hunter2" not in f"{frozen.value} {gone.value}"
     database.close()
-
-
-def test_what_is_asked_of_the_ledger_is_found_by_its_indexes(database):
-    """Not by reading all of it: a month's totals must not slow down with the years."""
-    database.migrate()
-    ledger = LedgerTable(database)
-    now, day = 1_790_000_000.0, 86_400.0
-    ledger.write(
-        [
-            Entry(id=f"{n:05}", at=now - n * day / 10, request_id="r", kind="user", principal=f"u{n % 50}", model="m")
-            for n in range(4000)
-        ]
-    )
-    database.run(("ANALYZE entries", ()))
-    asked: list[tuple[str, object]] = []
-
-    class Watched:
-        def rows(self, sql, values=()):
-            asked.append((sql, values))
-            return database.rows(sql, values)
-
-    watched = LedgerTable(Watched())
-    assert watched.totals("model", now - 7 * day)[0].requests == 71
-    assert watched.totals("day", now - 7 * day, tenant="user:u1")
-    assert watched.spent(now - day, tenant="user:u1") == 0
-    assert len(watched.entries(limit=20)) == 20
-    assert len(watched.entries(tenant="user:u1", limit=20)) == 20
-    for sql, values in asked:
-        plan = "\n".join(line for (line,) in database.rows(f"EXPLAIN {sql}", values))
-        assert "entries_" in plan, plan
-        assert "Seq Scan" not in plan, plan

@@ -140,3 +140,13 @@ def test_an_id_is_taken_by_the_letter(table):
         with pytest.raises(NotFound):
             table.body(ADA, id_)
         assert table.items(ADA, [id_]) == {}
+
+
+def test_what_has_expired_goes_even_if_nothing_new_comes(table, database, clock):
+    table.keep(ADA, ASKED, answer(1))
+    table.expire()
+    assert database.rows("SELECT COUNT(*) FROM responses") == [(1,)]
+    clock.advance(31 * 86_400)
+    table.expire()
+    assert database.rows("SELECT COUNT(*) FROM responses") == database.rows("SELECT COUNT(*) FROM response_items")
+    assert database.rows("SELECT COUNT(*) FROM responses") == [(0,)]

@@ -61,6 +61,10 @@ class KeyRing:
             return None
         return found[0]
 
+    def principals(self) -> list[Principal]:
+        """Whose keys there are."""
+        return [principal for principal, _ in self._keys.values()]
+
     def holds(self, principal: Principal) -> bool:
         """Whether a caller's key has not been revoked since; True for callers without a key."""
         return principal.kind != "key" or principal.key_id in self._digests or principal.key_id in self._fixed

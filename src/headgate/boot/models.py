@@ -136,6 +136,7 @@ def _route(name: str, model: Model, targets: tuple[Target, ...], config: Config,
         model.strategy,
         order_of(model.strategy, model.shares, SystemRandom()),
         Hedge(hedge.after, hedge.extra) if hedge is not None else None,
+        shared=model.shared_cache,
     )
 
 

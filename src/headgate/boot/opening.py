@@ -14,11 +14,14 @@ from headgate.access.address import client_address, networks
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
-from headgate.boot.limiter import limiter_of
+from headgate.boot.caching import cache_of, reuse_of
+from headgate.boot.clearing import clear_up
+from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
+from headgate.core.faults import Unavailable
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
@@ -26,6 +29,7 @@ from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.runtime import RawHeaders, Runtime
+from headgate.stores.idempotency import LEASE, IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
@@ -76,10 +80,10 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
         prices = prices_of(config, sources)
-        limiter = limiter_of(config)
-        admission = Admission(routes, config.tiers, rules_of(config), limiter, ledger, prices)
-        verifier = verifier_of(config)
-        if verifier is not None:
+        limiter, rules = limiter_of(config), rules_of(config)
+        await refill(limiter, entries, rules, routes, ring.principals())
+        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
+        if (verifier := verifier_of(config)) is not None:
             stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
@@ -87,30 +91,50 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             identify=identify_of(config, ring, verifier),
             address=address_of(config),
             admission=admission,
-            gate=Gate(admission, ledger),
+            gate=Gate(admission, ledger, await stack.enter_async_context(cache_of(config))),
             ledger=ledger,
             entries=entries,
             keys=keys,
             ring=ring,
             prompts=prompts,
             responses=ResponseTable(database),
+            idempotency=IdempotencyTable(database),
             metrics=metrics,
             reload=lambda: take_over(runtime, sources),
+            reuse=reuse_of(config),
         )
         runtime.checks = checks_of(runtime)
-        if not isinstance(limiter, MemoryLimiter):
-            _look_after(limiter, runtime, stack)
+        _look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
+        _background(stack, clear_up(entries, runtime.responses, config.store.keep))
         _background(stack, ring.watch())
+        _background(stack, renew(runtime.idempotency))
         _background(stack, watch(runtime, sources))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # requests make few cycles: the default looks for them too often
+        _freeze()
         yield runtime
 
 
-def _look_after(limiter: RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
-    """Keep the shared limiter connected, and say when it is not."""
+async def renew(table: IdempotencyTable) -> None:
+    """Keep the leases of calls with an Idempotency-Key alive while they are made."""
+    while True:
+        await asyncio.sleep(LEASE / 3)
+        try:
+            await asyncio.to_thread(table.renew)
+        except Unavailable as fault:
+            log.warning("the leases of Idempotency-Keys could not be renewed: %s", fault.message)
+
+
+def _freeze() -> None:
+    """What is there now stays; and requests make few cycles: the default looks for them too often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _look_after(limiter: MemoryLimiter | RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
+    """Keep a shared limiter connected, and say when it is not."""
+    if isinstance(limiter, MemoryLimiter):
+        return
     stack.push_async_callback(limiter.aclose)
     _background(stack, limiter.watch())
     watched = runtime.degraded if limiter.local else runtime.checks

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headgate.boot import opening
+from headgate.boot.caching import reuse_of
 from headgate.boot.models import Source, routes_of, sources_of
 from headgate.config import ConfigError, load
 from headgate.runtime import Runtime
@@ -57,6 +58,8 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     admission = runtime.admission
     admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
     admission.prices = prices
+    runtime.reuse = reuse_of(new)
+    runtime.gate.cache.ttl, runtime.gate.cache.max_entry = new.cache.ttl, new.cache.max_entry
     runtime.config = new
     gone = {name: source for name, source in sources.items() if kept.get(name) is not source}
     sources.clear()

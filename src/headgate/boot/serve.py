@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +23,9 @@ from headgate.surfaces import server
 from headgate.surfaces.app import Headgate
 from headgate.telemetry.logs import configure
 
+UNSENT = 64 * 1024
+"""Bytes that the kernel takes for one caller beyond what is under way to it; left alone it takes megabytes."""
+
 
 def serve(
     config_path: Path | None, host: str | None, port: int | None, workers: int | None, reload: bool = False
@@ -33,6 +38,7 @@ def serve(
     if reload:
         _run_again_on_change(config)
         return
+    allow_files()
     check_store(config)
     sources = check(config)
     several = config.server.workers > 1
@@ -71,6 +77,13 @@ def check_store(config: Config) -> None:
         database.close()
 
 
+def allow_files() -> None:
+    """Allow as many open files as may be: a stream takes two sockets, and usual limits end at 500 streams."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def listen(host: str, port: int, *, several: bool = False) -> socket.socket:
     """A bound socket, one of `several` on the same port. Raises OSError with words that say what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -84,6 +97,10 @@ def listen(host: str, port: int, *, several: bool = False) -> socket.socket:
         listener.close()
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}; try --port") from None
     listener.set_inheritable(True)
+    if hasattr(
+        socket, "TCP_NOTSENT_LOWAT"
+    ):  # connections inherit it: a slow reader's stream waits in the model's server
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
     return listener
 
 

@@ -11,7 +11,7 @@ import click
 from headgate.cli._shared import Seconds, config_option, database, example, json_option, print_table
 
 if TYPE_CHECKING:
-    from headgate.stores.ledger import By, Total
+    from headgate.stores.usage import By, Total
 
 _GROUPS = ["model", "user", "key", "day", "tier", "provider", "status", "all"]
 _NUMBERS = ("requests", "refused", "errors", "tokens_in", "tokens_out", "cached", "cost_usd")

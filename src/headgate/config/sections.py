@@ -247,6 +247,13 @@ class Store(Section):
         description="Whether answers of `/v1/responses` are kept for 30 days, unless the caller says `store: false`.",
     )
 
+    keep: Duration | None = Field(
+        None,
+        ge=31 * 86_400,
+        description='How long the ledger keeps single calls, such as "400 days", at least 31; without it, for ever. '
+        "Sums by the day are kept for ever.",
+    )
+
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
@@ -284,6 +291,10 @@ class Cache(Section):
 
     enabled: bool = Field(False, description="Whether calls are cached that do not say; a request may opt in or out.")
     ttl: Duration = Field(3600.0, description="How long an answer is remembered.")
+    max_bytes: Size = Field(
+        64 * 2**20, description="Most bytes of all remembered answers; with `[shared] url` of all processes together."
+    )
+    max_entry: Size = Field(2**20, description="Most bytes of one; a longer answer is not remembered.")
 
 
 class Knowledge(Section):

@@ -178,13 +178,20 @@ class System(Struct, frozen=True):
     policy: Literal["append", "replace", "forbid"] = "append"
 
 
+class Reuse(Struct, frozen=True):
+    """A call that may be answered by what was answered before: read where `read`, and at most `max_age` seconds old."""
+
+    read: bool = True
+    max_age: float = float("inf")
+
+
 class Call(Struct, kw_only=True):
     """One request for a model's answer, as it travels from the door to a provider.
 
     `fields` is the caller's body, decoded; `body` the same as it came, bytes (empty when made in code); `headers` those
     of the caller's headers that an upstream of the same dialect is to see, names in lower case.
     `max_tokens` is the most tokens the answer may have; where it is `bounded` the bound is ours, and the upstream is
-    told it in the place of the caller's. `deadline` is a `time.monotonic()` second.
+    told it in the place of the caller's. `deadline` is a `time.monotonic()` second. Without `reuse` nothing is cached.
     """
 
     model: str
@@ -204,6 +211,7 @@ class Call(Struct, kw_only=True):
     system: System | None = None
     clocks: Clocks = Clocks()
     deadline: float = float("inf")
+    reuse: Reuse | None = None
     _prompt: Prompt | UnsetType = UNSET
 
     @property

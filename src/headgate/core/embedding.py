@@ -48,7 +48,7 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
         return [structs.replace(self, inputs=self.inputs[at : at + size]) for at in starts]
 
 
-class Embedded(Struct, frozen=True):
+class Embedded(Struct, frozen=True, tag=True):
     """One vector for each input, in their order; `model` is the upstream's name of it, `usage` where it tells.
 
     `extra` are the fields of an answer in OpenAI's dialect that are not modelled.

@@ -9,6 +9,8 @@ class Entry(Struct, kw_only=True):
     """A call as it is written down. Times are seconds since the epoch, durations milliseconds, money nano-USD.
 
     `cost` is `None` where the price is unknown, never 0. `price` says which price it was computed from.
+    `cache`: `off`, `miss`, or `hit` where the answer was made for another call: `cost` is 0 then, and `saved` is what
+    it would have been.
     `status`: `ok`, `refused` (never reached a model), `failed` (no answer), `partial` (cut after the first byte),
     `cancelled` (the caller left). `error` is the fault's code. `estimated` marks token counts that no provider gave.
     """
@@ -36,6 +38,7 @@ class Entry(Struct, kw_only=True):
     cost: int | None = None
     price: str = ""
     cache: str = "off"
+    saved: int = 0
     first_ms: float | None = None
     total_ms: float = 0.0
     status: str = "ok"

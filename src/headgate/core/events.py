@@ -2,6 +2,7 @@
 
 The stream is the truth; a whole answer is a stream that came in one piece. An answer has one or more
 choices (OpenAI's `n`), numbered by `choice` from 0. A stream that ended well carried a `Done` for each choice.
+What a model says is tagged with its kind, so that it can be kept and read again.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ class Open(Struct, frozen=True):
     levels: Sequence[Level] = ()
 
 
-class Begin(Struct, frozen=True):
+class Begin(Struct, frozen=True, tag=True):
     """The upstream accepted and named its answer: its own `id` and the exact `model` that speaks."""
 
     id: str = ""
     model: str = ""
 
 
-class Verbatim(Struct, frozen=True):
+class Verbatim(Struct, frozen=True, tag=True):
     """Bytes in the caller's own dialect, to be passed on untouched; the meaning that others need follows as events.
 
     For a stream: one or more complete frames. For a whole answer: the body.
@@ -46,7 +47,7 @@ class Verbatim(Struct, frozen=True):
     frames: int = 1
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, tag=True):
     """Words of the answer. `logprobs` is OpenAI's list for these words, where asked for."""
 
     text: str
@@ -54,7 +55,7 @@ class Text(Struct, frozen=True):
     logprobs: list[Any] | None = None
 
 
-class Thinking(Struct, frozen=True):
+class Thinking(Struct, frozen=True, tag=True):
     """Reasoning before the answer. `signature` closes a block of it; `redacted` is an opaque block."""
 
     text: str = ""
@@ -63,14 +64,14 @@ class Thinking(Struct, frozen=True):
     choice: int = 0
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Struct, frozen=True, tag=True):
     """Words that decline the request (OpenAI's `refusal`)."""
 
     text: str
     choice: int = 0
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Struct, frozen=True, tag=True):
     """The model begins a call of one of the caller's tools; `index` counts the calls of a choice from 0."""
 
     index: int
@@ -80,7 +81,7 @@ class ToolCall(Struct, frozen=True):
     signature: str = ""
 
 
-class ToolArgs(Struct, frozen=True):
+class ToolArgs(Struct, frozen=True, tag=True):
     """The next piece of a tool call's arguments: JSON text."""
 
     index: int
@@ -88,7 +89,7 @@ class ToolArgs(Struct, frozen=True):
     choice: int = 0
 
 
-class Extra(Struct, frozen=True):
+class Extra(Struct, frozen=True, tag=True):
     """Something only one vendor says (citations, safety ratings, audio …), under that vendor's own name."""
 
     vendor: str
@@ -97,7 +98,7 @@ class Extra(Struct, frozen=True):
     choice: int = 0
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, tag=True):
     """Tokens used so far; a later Usage replaces an earlier one.
 
     `tokens_in` counts the whole prompt, cached part included; `tokens_out` includes `reasoning`.
@@ -113,7 +114,7 @@ class Usage(Struct, frozen=True):
     estimated: bool = False
 
 
-class Done(Struct, frozen=True):
+class Done(Struct, frozen=True, tag=True):
     """A choice ended, for this reason; `raw` is the vendor's word for it."""
 
     reason: Reason = "stop"
@@ -152,6 +153,11 @@ class Choice(Struct):
     extras: list[Extra] = field(default_factory=list)
     done: Done | None = None
 
+    @property
+    def size(self) -> int:
+        """How many characters were said."""
+        return len(self.text) + len(self.thinking) + len(self.refusal) + sum(len(call.arguments) for call in self.calls)
+
 
 class Reply(Struct):
     """A whole answer: the fold of its events, nothing more."""
@@ -177,7 +183,7 @@ class Reply(Struct):
         """Take in one more event."""
         match event:
             case Verbatim():
-                self.verbatim += event.data
+                self.verbatim = self.verbatim + event.data if self.verbatim else event.data
             case Usage():
                 self.usage = event
             case Done():

@@ -4,6 +4,7 @@ Fault
 ├── CallerFault                 the caller can mend it
 │   ├── InvalidJson  InvalidField  TooLarge  TooSlow  NotFound  ContextTooLong  Unsupported
 │   ├── Unauthenticated  Forbidden
+│   ├── KeyInUse  KeyReused     of an Idempotency-Key
 │   └── LimitReached
 │       └── RateLimited  BudgetExhausted
 ├── UpstreamFault               the model's side
@@ -117,6 +118,18 @@ class Forbidden(CallerFault):
     """A valid caller without the right."""
 
     code = "forbidden"
+
+
+class KeyInUse(CallerFault):
+    """A call with this Idempotency-Key is being made, or its answer was too large to be kept."""
+
+    code = "idempotency_key_in_use"
+
+
+class KeyReused(CallerFault):
+    """This Idempotency-Key came with another body before."""
+
+    code = "idempotency_key_reused"
 
 
 class LimitReached(CallerFault):

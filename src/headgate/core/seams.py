@@ -172,6 +172,25 @@ class LedgerStore(Protocol):
         ...
 
 
+class CacheStore(Protocol):
+    """Keeps answers for a while, within its bounds. It may forget any of them at any time, and never raises."""
+
+    async def get(self, key: str) -> bytes | None:
+        """The value (UTF-8), or None where there is none, or the store is out of reach."""
+        ...
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep a value for `ttl` seconds; one that is too large, or that cannot be kept, is not."""
+        ...
+
+    async def claim(self, key: str, holder: str, seconds: float) -> bool:
+        """Whether `holder` may make the value now: nobody else has claimed the key. 0 seconds give the claim up.
+
+        True too where nobody else could be asked.
+        """
+        ...
+
+
 class KeyLookup(Protocol):
     """Finds the owner of an API key by the SHA-256 digest of its text."""
 
@@ -201,6 +220,12 @@ class Database(Protocol):
 
     def many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """Execute one statement for each row, in one transaction."""
+        ...
+
+    def inserts(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], then: str = ""
+    ) -> Iterable[tuple[str, Sequence[object]]]:
+        """What `run` executes to insert many rows, as this database does it best; `then`: an ON CONFLICT clause."""
         ...
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

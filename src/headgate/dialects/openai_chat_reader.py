@@ -28,6 +28,7 @@ from headgate.core.events import (
 )
 from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
+from headgate.dialects.openai_chat_plain import glance
 from headgate.dialects.sse import SseReader, WholeReader, decode, frame
 
 REASONS: dict[str, Reason] = {
@@ -150,14 +151,24 @@ class WholeWatcher(WholeReader):
     def close(self) -> Iterable[Event]:
         """The body untouched, then its bare meaning."""
         body = b"".join(self._parts)
+        plain = glance(body)
+        if plain is None:
+            return self._read(body)
+        reason, tokens_in, tokens_out = plain
+        return [Verbatim(body), done(reason, 0), Usage(tokens_in, tokens_out)]
+
+    def _read(self, body: bytes) -> Iterable[Event]:
         data = decode(body)
         check_answer(data)
         if any("message" not in choice for choice in data["choices"]):
             body = _with_messages(data)
         meant: list[Event] = [Verbatim(body)]
-        for at, choice in enumerate(data["choices"]):
-            meant.append(done(reason_of(choice), index_of(choice, at)))
         usage = usage_of(data)
+        for at, choice in enumerate(data["choices"]):
+            index = index_of(choice, at)
+            if usage is None:  # somebody must count the words
+                meant += meaning(choice.get("message") or {}, choice, index, _Calls())
+            meant.append(done(reason_of(choice), index))
         if usage is not None:
             meant.append(usage)
         return meant

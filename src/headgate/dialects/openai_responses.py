@@ -275,8 +275,11 @@ def _message(where: str, item: dict[str, Any]) -> Message:
             role = _ROLES[item["role"]]
             return Message(role, _parts(f"{where}.content", item["content"]))
         case "function_call":
-            google = (item.get("extra_content") or {}).get("google") or {}
-            signature = google.get("thought_signature") or ""
+            match item.get("extra_content"):
+                case {"google": {"thought_signature": str(signature)}}:
+                    pass
+                case _:
+                    signature = ""
             return Message(
                 "assistant", (CallPart(item["call_id"], item["name"], item["arguments"] or "{}", signature),)
             )
@@ -285,17 +288,20 @@ def _message(where: str, item: dict[str, Any]) -> Message:
             told = tuple(part for part in parts if isinstance(part, TextPart | MediaPart))
             return Message("tool", (ResultPart(item["call_id"], told, item.get("name") or ""),))
         case "reasoning":
-            return Message("assistant", (_thought(item),))
+            return Message("assistant", (_thought(where, item),))
         case "item_reference":
             raise InvalidField(f"{where}: no item {item['id'][:100]!r} is kept here; send the item itself", field=where)
         case kind:
             raise Unsupported(f"{where}: this model cannot read an item of type {kind[:50]!r}", field=where)
 
 
-def _thought(item: dict[str, Any]) -> ThinkingPart:
+def _thought(where: str, item: dict[str, Any]) -> ThinkingPart:
     """A reasoning item. Only what Headgate sealed itself goes back to a model of another vendor."""
+    for name in ("summary", "content"):
+        check_objects(f"{where}.{name}", item.get(name))
+    check_text(f"{where}.encrypted_content", item.get("encrypted_content"))
     pieces = item.get("summary") or item.get("content") or ()
-    text = "\n\n".join(piece.get("text") or "" for piece in pieces if isinstance(piece, dict))
+    text = "\n\n".join(str(piece.get("text") or "") for piece in pieces)
     own = str(item.get("id") or "").startswith(f"rs_{MARK}")
     signature, redacted = unsealed(item.get("encrypted_content") or "") if own else ("", "")
     return ThinkingPart(text, signature, redacted)

@@ -8,7 +8,6 @@ Lenient parsers disagree about such bodies, and what passes here in one reading 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -17,7 +16,10 @@ from headgate.core.faults import InvalidField, InvalidJson
 
 DEPTH = 64
 
-_LONG = re.compile(rb"[0-9]{19}")
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19
+"""What every number of 19 digits becomes; to look for it so costs a tenth of a pattern."""
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -34,9 +36,11 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise InvalidJson(f"the body is nested more than {DEPTH} levels deep") from None
     if type(value) is not dict:
         raise InvalidJson("the body must be a JSON object")
-    if body.count(b"{") + body.count(b"[") > DEPTH or _LONG.search(body):
+    if body.count(b"{") + body.count(b"[") > DEPTH or _LONG in body.translate(_ZEROS):
         _check(value, DEPTH)
     written = _encode(value)
+    if written == body:  # as most clients write it
+        return value
     # Every key is followed by a colon. As many colons in the bytes as in what was read from them, none of them written
     # by number, prove that no key came twice: what is lost of a doubled key has at least one.
     if body.count(b":") != written.count(b":") or b"\\u003" in body:

@@ -19,6 +19,7 @@ from headgate.core.faults import Fault, Unsupported, UpstreamMissing
 from headgate.core.principal import Principal
 from headgate.core.seams import Counter, Embedder, Events, Provider
 from headgate.engine.admission import Admission, entry_of
+from headgate.engine.cache import Cache
 from headgate.engine.estimate import tokens_of
 from headgate.engine.hold import Hold
 from headgate.engine.ledger import Ledger
@@ -28,16 +29,20 @@ from headgate.engine.routing import begun, first_to_speak, whole
 class Gate:
     """Admits calls, has them answered, and writes them down."""
 
-    def __init__(self, admission: Admission, ledger: Ledger) -> None:
+    def __init__(self, admission: Admission, ledger: Ledger, cache: Cache) -> None:
         self.admission = admission
         self.ledger = ledger
+        self.cache = cache
 
     async def answer(self, who: Principal, call: Call) -> Events:
         """The events of an answer: `Open` first, `Receipt` last, once the ledger row is safe. Raises Faults."""
         hold = await self.admission.admit(who, call)
         with hold:
             call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
-            first, events = await first_to_speak(hold.route, call, hold.system, hold.spoken, begun)
+            if call.reuse is None:
+                first, events = await first_to_speak(hold.route, call, hold.system, hold.spoken, begun)
+            else:
+                first, events = await self.cache.begun(who, call, hold)
             async with aclosing(events):
                 hold.note(first)
                 yield hold.opening()
@@ -54,9 +59,13 @@ class Gate:
         reply = Reply()
         with hold:
             call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
-            for event in await first_to_speak(hold.route, call, hold.system, hold.spoken, whole):
-                hold.note(event)
+            if call.reuse is None:
+                said = await first_to_speak(hold.route, call, hold.system, hold.spoken, whole)
+            else:
+                said = await self.cache.whole(who, call, hold)
+            for event in said:
                 reply.add(event)
+            hold.took(reply)
         await self._written(hold)
         reply.entry = hold.entry
         return hold.opening(), reply
@@ -68,7 +77,7 @@ class Gate:
         """
         hold = await self.admission.admit(who, call)
         with hold:
-            route = hold.route.able(Embedder)
+            route = hold.route = hold.route.able(Embedder)
             if not route.targets:
                 raise Unsupported(f"the model {route.name} makes no embeddings", field="model")
 
@@ -77,7 +86,10 @@ class Gate:
                 return await cast("Embedder", provider).embed(asked)
 
             call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
-            embedded = await first_to_speak(route, call, hold.system, hold.spoken, ask)
+            if call.reuse is None:
+                embedded = await first_to_speak(route, call, hold.system, hold.spoken, ask)
+            else:
+                embedded = await self.cache.embedded(who, call, hold, ask, wanted)
             hold.note(embedded.usage or Usage(wanted.size, 0, estimated=True))
         await self._written(hold)
         return hold.opening(), embedded, hold.entry

@@ -6,7 +6,7 @@ import time
 
 from headgate.core.call import Call, System
 from headgate.core.entry import Entry
-from headgate.core.events import Done, Event, Open, Text, Thinking, ToolArgs, Usage, Verbatim
+from headgate.core.events import Done, Event, Open, Reply, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
 from headgate.core.seams import Grant
 from headgate.engine.ledger import Ledger
@@ -65,17 +65,17 @@ class Hold:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close: how the block ended is how the call did."""
-        self.spoken.ended(error)
+        if self.entry.cache != "hit":
+            self.spoken.ended(error)
         if error is None:
             self._close("ok", "")
         elif isinstance(error, Fault):
             spoke = self.entry.first_ms is not None
             error.recorded = True
             self._close(status_of(error, spoke=spoke), error.code)
-        elif isinstance(error, Exception):
-            self._close("failed", InternalError.code)
         else:
-            self._close("cancelled", "")
+            bug = isinstance(error, Exception)
+            self._close("failed" if bug else "cancelled", InternalError.code if bug else "")
 
     def opening(self) -> Open:
         """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
@@ -95,14 +95,29 @@ class Hold:
         elif isinstance(event, Done):
             entry.finish = event.raw or event.reason
         elif isinstance(event, Usage):
-            entry.tokens_in, entry.tokens_out = event.tokens_in, event.tokens_out
-            entry.cached, entry.cache_write, entry.reasoning = event.cached, event.cache_write, event.reasoning
-            entry.estimated = event.estimated
-            self._counted = True
+            self._count(event)
         elif isinstance(event, Thinking):
             self._bytes += len(event.text)
         elif isinstance(event, ToolArgs):
             self._bytes += len(event.json)
+
+    def took(self, reply: Reply) -> None:
+        """Take from a whole answer what the ledger wants to know."""
+        entry = self.entry
+        entry.first_ms = (time.monotonic() - self._start) * 1000
+        if reply.choices and (done := reply.choices[-1].done) is not None:
+            entry.finish = done.raw or done.reason
+        if reply.usage is not None:
+            self._count(reply.usage)
+        else:
+            self._bytes = sum(choice.size for choice in reply.choices)
+
+    def _count(self, usage: Usage) -> None:
+        entry = self.entry
+        entry.tokens_in, entry.tokens_out = usage.tokens_in, usage.tokens_out
+        entry.cached, entry.cache_write, entry.reasoning = usage.cached, usage.cache_write, usage.reasoning
+        entry.estimated = usage.estimated
+        self._counted = True
 
     def _close(self, status: str, error: str) -> None:
         """Settle what the call used, and post its entry. Never waits, so that no hang-up can skip it."""
@@ -119,7 +134,10 @@ class Hold:
             if spoke:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
-        self._grant.settle({"tokens": entry.tokens_in + entry.tokens_out, "spend": entry.cost or 0})
+        used = entry.tokens_in + entry.tokens_out
+        if entry.cache == "hit":
+            used, entry.tries, entry.saved, entry.cost = 0, 0, entry.cost or 0, 0
+        self._grant.settle({"tokens": used, "spend": entry.cost or 0})
         self.safe = self._ledger.post(entry)
 
     def _charge(self, entry: Entry) -> None:

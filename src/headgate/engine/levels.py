@@ -19,68 +19,58 @@ from headgate.core.limit import Level, Want, in_words
 from headgate.core.money import NANO
 from headgate.core.seams import Refusal
 
-Headers = list[tuple[bytes, bytes]]
-
 _UNITS = {"tokens": ';qu="tokens"', "spend": ';qu="micro-usd"', "concurrent": ';qu="concurrent-requests"'}
 _NANO_PER_MICRO = 1000
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 
 
-def rate_headers(levels: Sequence[Level]) -> Headers:
-    """The headers of an answer, from the tightest rule of each kind; none without rules. Private rules stay out."""
+def rate_lines(levels: Sequence[Level]) -> bytes:
+    """The header lines of an answer, from the tightest rule of each kind; none without rules. Private ones stay out."""
     tightest: dict[str, Level] = {}
     for level in levels:
-        kind = level.want.kind
-        if (kind not in tightest or _tighter(level, tightest[kind])) and not level.want.private:
-            tightest[kind] = level
-    if not tightest:
-        return []
-    states: list[bytes] = []
-    policies: list[bytes] = []
-    headers: Headers = []
-    for kind, level in tightest.items():
         want = level.want
-        policy = _policy(want.scope, kind, want.limit, want.window)
-        left = level.left // policy.divisor
+        other = tightest.get(want.kind)
+        if (other is None or _tighter(level, other)) and not want.private:
+            tightest[want.kind] = level
+    lines, states, policies = b"", b"", b""
+    for level in tightest.values():
+        want = level.want
+        told = _told(want.scope, want.kind, want.limit, want.window)
+        left = level.left // told.divisor
         reset = ceil(level.reset_after)
-        time = b";t=%d" % (ceil(level.retry_after) or reset) if want.window else b""
-        states.append(b"%b;r=%d%b" % (policy.name, left, time))
-        policies.append(policy.text)
-        if policy.openai is not None:
-            limit, remaining, resets = policy.openai
-            headers += (limit, (remaining, b"%d" % left), (resets, duration(reset)))
-    headers += ((b"ratelimit", b", ".join(states)), (b"ratelimit-policy", b", ".join(policies)))
-    return headers
+        if told.openai:
+            lines += told.openai % (left, duration(reset))
+        states += told.state % ((left, ceil(level.retry_after) or reset) if want.window else left)
+        policies += told.policy
+    return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (lines, states[2:], policies[2:]) if states else b""
 
 
 def _tighter(level: Level, other: Level) -> bool:
     return level.left < other.left or (level.left == other.left and level.retry_after > other.retry_after)
 
 
-class _Policy(Struct, frozen=True):
-    """What of a rule's headers never changes. `openai`: the whole limit header, and the names of the other two."""
+class _Told(Struct, frozen=True):
+    """A rule's part in the headers, but for its numbers. `openai` and `state` are formats."""
 
-    name: bytes
-    text: bytes
+    openai: bytes
+    state: bytes
+    policy: bytes
     divisor: int
-    openai: tuple[tuple[bytes, bytes], bytes, bytes] | None
 
 
 @lru_cache(maxsize=4096)
-def _policy(scope: str, kind: str, limit: int, window: float) -> _Policy:
+def _told(scope: str, kind: str, limit: int, window: float) -> _Told:
     words = (scope, kind, f"{window:.0f}s") if window else (scope, kind)
     name = f'"{_UNSAFE.sub("-", "-".join(words))}"'
     divisor = _NANO_PER_MICRO if kind == "spend" else 1
-    text = f"{name};q={limit // divisor}{_UNITS.get(kind, '')}" + (f";w={window:.0f}" if window else "")
-    openai = None
+    policy = f", {name};q={limit // divisor}{_UNITS.get(kind, '')}" + (f";w={window:.0f}" if window else "")
+    state = f", {name};r=%d" + (";t=%d" if window else "")
+    openai = ""
     if kind in {"requests", "tokens"}:
-        unit = kind.encode()
         openai = (
-            (b"x-ratelimit-limit-" + unit, str(limit).encode()),
-            b"x-ratelimit-remaining-" + unit,
-            b"x-ratelimit-reset-" + unit,
+            f"x-ratelimit-limit-{kind}: {limit}\r\nx-ratelimit-remaining-{kind}: %d\r\nx-ratelimit-reset-{kind}: %b\r\n"
         )
-    return _Policy(name.encode(), text.encode(), divisor, openai)
+    return _Told(openai.encode(), state.encode(), policy.encode(), divisor)
 
 
 @lru_cache(maxsize=4096)

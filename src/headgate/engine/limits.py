@@ -87,6 +87,11 @@ class RuleBook:
         """The wants of one call; see `Plan.wants`. Raises Forbidden."""
         return self.plan(principal, model).wants(address, tokens, spend)
 
+    def windows(self, own: Iterable[tuple[tuple[str, str], ...]]) -> set[float]:
+        """The lengths of all rules' windows in seconds, those of keys' `own` limits too."""
+        rules = [*self._tiers.values(), *self._models.values(), self._service]
+        return {rule.window for each in (*rules, *(parse_rules(_grouped(o)) for o in own)) for rule in each}
+
     def _plan(self, principal: Principal, model: str) -> Plan:
         fixed: list[Want] = []
         metered: list[Want] = []

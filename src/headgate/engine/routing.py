@@ -40,7 +40,7 @@ class Route(Struct, frozen=True, eq=False):
 
     `order` says in which order a call asks them, where `strategy` wants another. `prompt` gives the text of the
     operator's system prompt as it is now. `max_tokens` is the most that an answer may have, `default_max_tokens` the
-    most for a caller who names no bound.
+    most for a caller who names no bound. `shared` answers are cached for all callers.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Route(Struct, frozen=True, eq=False):
     strategy: str = "order"
     order: Order | None = None
     hedge: Hedge | None = None
+    shared: bool = False
 
     def system(self, policy: str) -> System | None:
         """The operator's system prompt under a tier's policy."""
@@ -195,6 +196,8 @@ async def _asked(target: Target, call: Call, spoken: Spoken, ask: Callable[[Prov
             upstream.retrying += not retries
             retries += 1
             await asyncio.sleep(pause)
+            if target.breaker.tripped:  # by others, meanwhile
+                raise fault
             key = target.key()
     finally:
         upstream.retrying -= retries > 0

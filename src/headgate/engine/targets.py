@@ -6,7 +6,7 @@ missing, slow or broken condemns itself.
 
 from __future__ import annotations
 
-from time import monotonic
+import time
 from typing import Any
 
 from msgspec import Struct, field
@@ -101,7 +101,7 @@ class Target(Struct, eq=False):
         upstream = self.upstream
         if len(upstream.keys) == 1:
             return upstream.keys[0]
-        now = monotonic()
+        now = time.monotonic()
         for _ in upstream.keys:
             upstream.turn = (upstream.turn + 1) % len(upstream.keys)
             key = upstream.keys[upstream.turn]
@@ -111,7 +111,7 @@ class Target(Struct, eq=False):
 
     def rests_for(self, key: Key) -> float:
         """Seconds until the key may be used for this model."""
-        return max(key.breaker.opens_in(), self.resting.get(key, 0.0) - monotonic(), 0.0)
+        return max(key.breaker.opens_in(), self.resting.get(key, 0.0) - time.monotonic(), 0.0)
 
     def begun(self) -> None:
         """A call is aimed at it."""
@@ -122,7 +122,7 @@ class Target(Struct, eq=False):
     def spoke(self, key: Key, seconds: float) -> None:
         """It began to answer a call."""
         self.latency += (seconds - self.latency) * (SMOOTHING if self.latency else 1.0)
-        self.heard_at = monotonic()
+        self.heard_at = time.monotonic()
         if len(self.upstream.keys) > 1:
             key.breaker.succeeded()
 
@@ -135,10 +135,10 @@ class Target(Struct, eq=False):
             return False
         if isinstance(fault, UpstreamBusy):
             key.breaker.left()
-            self.resting[key] = monotonic() + min(LONGEST_REST, max(1.0, fault.retry_after or 0.0))
+            self.resting[key] = time.monotonic() + min(LONGEST_REST, max(1.0, fault.retry_after or 0.0))
         elif isinstance(fault, UpstreamAuth) and fault.status == 403:  # perhaps for this model only
             key.breaker.left()
-            self.resting[key] = monotonic() + REFUSED_REST
+            self.resting[key] = time.monotonic() + REFUSED_REST
         else:
             key.breaker.failed(fault)
         return True

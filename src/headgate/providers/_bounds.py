@@ -23,7 +23,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     ratio: int = 200
     error: int = 64 * 1024
     error_seconds: float = 5.0
-    buffer: int = 64 * 1024
+    buffer: int = 32 * 1024
     connections: int = 1024
     rest: float = 30.0
     doubt: float = 1.0

@@ -27,17 +27,19 @@ _TOO_SLOW = {
 }
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """What is heard of the current exchange: `status` (0 until the head is there), `headers` (lower-cased), its body.
 
-    `closed` says that there will be no other. `lost` is called once, when the socket is gone.
+    `closed` says that there will be no other. `lost` is called once, when the socket is gone. `inbox` is where reads
+    go, one at a time; all connections of an event loop may share it. Its size bounds what a slow reader's stream holds.
     """
 
-    def __init__(self, bounds: Bounds, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, bounds: Bounds, lost: Callable[[Connection], None], inbox: memoryview) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self._bounds = bounds
         self._lost = lost
+        self._inbox = inbox
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
         self._fields: dict[bytes, bytes] = {}
@@ -155,7 +157,11 @@ class Connection(asyncio.Protocol):
         """Take the socket."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Where the next read goes."""
+        return self._inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parse one read. Reads without any body are bounded in a row: heads, trailers, chunk extensions."""
         if self._done or self._rests:
             self._keep = False
@@ -163,18 +169,18 @@ class Connection(asyncio.Protocol):
             return
         self._answering = True
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._inbox[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._done:
                 self._fail(UpstreamBroken("the upstream sent something that is not HTTP"))
                 return
             self._keep = False
         if self._parts:
-            self._heard(len(data))
+            self._heard(nbytes)
         elif self._done:
             self._wake()
         else:
-            self._bare += len(data)
+            self._bare += nbytes
             if self._bare > self._bounds.head:
                 self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
 

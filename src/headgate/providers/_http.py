@@ -120,7 +120,10 @@ class HttpProvider:
             reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
         except Answered as answered:
             raise self.refused(call, answered) from None
-        return list(meant(reader.close))
+        try:
+            return list(reader.close())
+        except STRANGE as error:
+            raise _strange(error) from error
 
     async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
         """The whole body of an answer that is no stream. Raises Faults."""
@@ -140,5 +143,9 @@ def meant(read: Callable[..., Iterable[Event]], *chunk: bytes) -> Iterator[Event
     try:
         yield from read(*chunk)
     except STRANGE as error:
-        log.warning("an answer of a shape nobody expects: %s", type(error).__name__, exc_info=error)
-        raise UpstreamBroken("the upstream sent an answer of an unexpected shape") from error
+        raise _strange(error) from error
+
+
+def _strange(error: Exception) -> Fault:
+    log.warning("an answer of a shape nobody expects: %s", type(error).__name__, exc_info=error)
+    return UpstreamBroken("the upstream sent an answer of an unexpected shape")

@@ -55,6 +55,7 @@ class HttpWire:
         self._prefix = url.path.rstrip("/")
         self._tls = tls
         self._bounds = bounds
+        self._inbox = memoryview(bytearray(bounds.buffer))
         self._headers = {
             "host": url.netloc,
             "user-agent": "headgate",
@@ -150,7 +151,7 @@ class HttpWire:
         if self._secure:
             context = self._tls or await asyncio.to_thread(system_tls)
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._bounds, lost),
+            lambda: Connection(self._bounds, lost, self._inbox),
             self._host,
             self._port,
             ssl=context,

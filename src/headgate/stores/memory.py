@@ -32,12 +32,13 @@ _POLITE = 1.0
 class _Log:
     """What was taken in the last `window` seconds. A place in it is a number that stays, whatever expires before."""
 
-    __slots__ = ("_amounts", "_base", "_exact", "_head", "_slot_end", "_times", "_window", "expires", "used")
+    __slots__ = ("_amounts", "_base", "_exact", "_head", "_slot", "_slot_end", "_times", "_window", "expires", "used")
 
     def __init__(self, window: float, exact: int) -> None:
         self.used = 0
         self.expires = inf
         self._window = window
+        self._slot = window / SLOTS
         self._exact = exact
         self._times = array("d")
         self._amounts: list[int] = []
@@ -62,13 +63,14 @@ class _Log:
     def take(self, now: float, amount: int) -> int:
         """Add an amount; returns its place."""
         times = self._times
-        if now < self._slot_end and len(times) - self._head >= self._exact:
+        if now < self._slot_end:
             times[-1] = now
             self._amounts[-1] += amount
         else:
             times.append(now)
             self._amounts.append(amount)
-            self._slot_end = now + self._window / SLOTS
+            if len(times) - self._head > self._exact:
+                self._slot_end = now + self._slot
             if self.expires == inf:
                 self.expires = now + self._window
         self.used += amount
@@ -168,9 +170,11 @@ class MemoryGrant:
             return
         self._open = False
         for want, meter, place in zip(self._wants, self._meters, self._places):  # noqa: B905 - strict is slower
-            used = 0 if want.kind == "concurrent" else actual.get(want.kind, want.amount)
-            if used != want.amount:
-                meter.change(place, max(0, used) - want.amount)
+            kind = want.kind
+            if kind == "concurrent":
+                meter.change(place, -want.amount)
+            elif kind in actual:
+                meter.change(place, max(0, actual[kind]) - want.amount)
 
 
 class MemoryLimiter:
@@ -205,6 +209,12 @@ class MemoryLimiter:
         """How the rules stand, taking nothing."""
         now = self._clock()
         return [_level(want, self._meters.get(want.key, _NEW), now) for want in wants]
+
+    def remember(self, want: Want, ago: float, amount: int) -> None:
+        """Count what a process before this one let in `ago` seconds before now; oldest first, before any `reserve`."""
+        if amount > 0 and (want.key in self._meters or len(self._meters) < self._max_keys):
+            meter = self._meters.get(want.key) or self._open(want)
+            meter.take(self._clock() - ago, amount)
 
     def __len__(self) -> int:
         return len(self._meters)

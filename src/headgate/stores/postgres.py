@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from msgspec import json
 
 from headgate.core.faults import Unavailable
 from headgate.stores.schema import TABLE, Migration, pending
@@ -32,6 +33,7 @@ MIGRATION = 600.0
 _LOCK = 0x68656164  # of migrations, for all Headgates on one server
 _CONNECT = 3
 _GRACE = 2.0
+_encode = json.Encoder().encode
 _KEPT_ALIVE: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 
@@ -62,6 +64,15 @@ class PostgresDatabase:
         """Execute one statement for each row, in one transaction."""
         with self._transaction(self._patience) as connection, connection.cursor() as cursor:
             cursor.executemany(_native(sql), [_bound(row) for row in rows])
+
+    def inserts(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], then: str = ""
+    ) -> Iterator[tuple[str, Sequence[object]]]:
+        """One statement with all rows in one value, as JSON: a value each costs psycopg ten times as much CPU."""
+        if rows:
+            names = ", ".join(columns)
+            source = f"json_populate_recordset(NULL::{table}, ?::json)"
+            yield f"INSERT INTO {table} ({names}) SELECT {names} FROM {source} {then}", [_json(columns, rows)]  # noqa: S608
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, read from one snapshot."""
@@ -212,6 +223,13 @@ def _native(sql: str) -> str:
 def _bound(values: Sequence[object]) -> list[object]:
     """The values; PostgreSQL keeps no NUL in text."""
     return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+
+
+def _json(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    text = _encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+    if "\\u0000" in text:
+        return _encode([dict(zip(columns, _bound(row), strict=True)) for row in rows]).decode()
+    return text
 
 
 def _applied(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:

@@ -104,6 +104,10 @@ class ResponseTable:
         if not self._database.run((f"{_DELETE} AND expires > ?", (tenant, id_, self._clock()))):
             raise _not_found(id_)
 
+    def expire(self) -> None:
+        """Delete those whose time is over."""
+        self._database.run((_EXPIRE, (self._clock(),)))
+
     def _row(self, columns: str, tenant: str, id_: str) -> tuple[Any, ...]:
         rows = self._database.rows(
             f"SELECT {columns} FROM responses WHERE tenant = ? AND id = ? AND expires > ?",  # noqa: S608 - our own names

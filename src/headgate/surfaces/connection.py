@@ -18,6 +18,7 @@ from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
 from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
 from headgate.surfaces.faults import body_of, surface_of
 from headgate.surfaces.ids import id_of
+from headgate.surfaces.response import CLOSE
 
 HEAD_BYTES = 64 * 1024
 """Most bytes of a request line and its headers."""
@@ -37,7 +38,6 @@ LANE_BYTES = 256 * 1024
 
 _IDLE, _HEAD, _BODY, _LINGER = range(4)
 _LARGE_HEAD = "the request's line and headers are too large"
-_CLOSE = b"connection: close\r\n"
 
 
 class Socket:
@@ -252,7 +252,7 @@ class Connection(HttpToolsProtocol):
         request_id = id_of(self.headers or ())
         content = body_of(fault, surface_of({"path": (self.url or b"").decode("latin-1")}), request_id)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
-        self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), _CLOSE) + content)
+        self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)
         self.phase = _BODY
         self.finish()
 

@@ -102,6 +102,7 @@ class CallerGate:
             id=self._request_id,
             surface=self._path,
             address=self._address,
+            reuse=self._runtime.reuse,
         )
 
 

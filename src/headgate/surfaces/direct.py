@@ -6,19 +6,23 @@ For uvicorn's protocol it stands where a `RequestResponseCycle` would, and has w
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-Headers = list[tuple[bytes, bytes]]
+from headgate.surfaces.ids import id_of
+from headgate.surfaces.lines import Headers, lines_of
+from headgate.surfaces.response import CLOSE, Response
+
 Lane = dict[tuple[bytes, bytes], Callable[["Direct"], Coroutine[Any, Any, None]]]
 
 STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
-_CLOSE = b"connection: close\r\n"
 
 
 class Silent:
@@ -28,7 +32,7 @@ class Silent:
         """Nobody to wake."""
 
 
-class Direct:
+class Direct(Response):
     """One request and its response. `connection` tells when the client hangs up.
 
     HTTP/1.0 knows no chunks: there a body in pieces ends with the connection.
@@ -36,13 +40,10 @@ class Direct:
 
     __slots__ = (
         "_chunked",
-        "_close",
         "_default_headers",
         "_flow",
-        "_on_response",
         "_write",
         "body",
-        "client",
         "connection",
         "disconnected",
         "handler",
@@ -50,7 +51,6 @@ class Direct:
         "keep_alive",
         "more_body",
         "response_complete",
-        "response_started",
     )
     message_event = Silent()
 
@@ -68,37 +68,45 @@ class Direct:
         self.connection = connection
         self.handler = handler
         self.headers = headers
-        self.client = connection.client
+        self.request_id = id_of(headers)
         self.body = b""
         self.keep_alive = keep_alive
+        self.last_write = 0.0
         self._chunked = chunked
         self.more_body = True
-        self.disconnected = self.response_started = self.response_complete = False
+        self.disconnected = self.started = self.response_complete = False
         self._write = connection.transport.write
-        self._close = connection.finish
         self._flow = flow
         self._default_headers = default_headers
-        self._on_response = connection.on_response_complete
 
-    def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Write a whole response at once."""
+    @property
+    def response_started(self) -> bool:
+        """What the protocol calls `started`."""
+        return self.started
+
+    async def whole(self, status: int, body: bytes, lines: bytes) -> None:
+        """Write a whole JSON answer at once."""
+        self.started = True
         if not self.disconnected:
-            self._write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head(status, headers), len(body), body))
+            head = self._head(status, lines)
+            self._write(b"%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (head, len(body), body))
         self._complete()
 
-    def start(self, status: int, headers: Headers) -> None:
-        """Write the head of a response whose body comes in pieces."""
+    async def start(self, status: int, lines: bytes) -> None:
+        """Write the head of a response whose body comes in pieces: the point of no return."""
+        self.started = True
         if not self.disconnected:
-            self._write(self._head(status, headers) + (_CHUNKED if self._chunked else b"\r\n"))
+            self._write(self._head(status, lines) + (_CHUNKED if self._chunked else b"\r\n"))
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body; waits while the client is slow."""
+        self.last_write = time.monotonic()
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if not self.disconnected:
             self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Close the body."""
         if not self.disconnected and self._chunked:
             self._write(b"0\r\n\r\n")
@@ -106,22 +114,25 @@ class Direct:
 
     def over(self, task: asyncio.Task[None]) -> None:
         """The handler has ended; one that broke off leaves no connection behind that looks alive."""
-        if task.cancelled() or task.exception() is not None or not self.response_complete:
-            self._close()
+        if not self.response_complete or task.cancelled() or task.exception() is not None:
+            self.connection.finish()
 
-    def _head(self, status: int, headers: Headers) -> bytes:
-        self.response_started = True
-        lines = [STATUS_LINES[status]]
-        lines += [b"%b: %b\r\n" % header for header in self._default_headers]
-        lines += [b"%b: %b\r\n" % header for header in headers]
-        if (b"connection", b"close") in headers:
+    def _head(self, status: int, lines: bytes) -> bytes:
+        if CLOSE in lines:
             self.keep_alive = False
         elif not self.keep_alive:
-            lines.append(_CLOSE)
-        return b"".join(lines)
+            lines += CLOSE
+        defaults = _lines_of(tuple(self._default_headers))
+        return b"%b%b%bx-request-id: %b\r\n" % (STATUS_LINES[status], defaults, lines, self.request_id.encode())
 
     def _complete(self) -> None:
         self.response_complete = True
         if not self.keep_alive:
-            self._close()
-        self._on_response()
+            self.connection.finish()
+        self.connection.on_response_complete()
+
+
+@lru_cache(maxsize=4)
+def _lines_of(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The lines of the server's own headers, which change once a second."""
+    return lines_of([*headers])

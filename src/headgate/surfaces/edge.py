@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -21,13 +22,16 @@ from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
 from headgate.engine.gate import Gate
-from headgate.engine.levels import rate_headers
+from headgate.engine.levels import rate_lines
 from headgate.runtime import Runtime
 from headgate.surfaces.direct import Direct
-from headgate.surfaces.faults import Headers, Surface, body_of
-from headgate.surfaces.ids import id_of, request_id_of
+from headgate.surfaces.faults import Surface, body_of
+from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.line import Line
-from headgate.surfaces.response import DirectResponse, Response, Silence
+from headgate.surfaces.lines import Headers
+from headgate.surfaces.once import once, scope_of
+from headgate.surfaces.response import Response, Silence
+from headgate.surfaces.wishes import key_of, reuse_of, wishes_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,12 +42,7 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
 _STOPPING = "this process is stopping; ask again, and another one answers"
-_JSON = (b"content-type", b"application/json")
-_STREAM = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 log = logging.getLogger("headgate")
 
@@ -115,9 +114,9 @@ class Edge:
         """The same endpoint's handler on the fast lane."""
 
         async def handle(direct: Direct) -> None:
-            arrival = Arrival(direct.headers, direct.client, direct.body, None)
-            response = DirectResponse(direct, id_of(direct.headers))
-            await self._handle(endpoint, arrival, response, Line(direct.connection, None))
+            connection = direct.connection
+            arrival = Arrival(direct.headers, connection.client, direct.body, None)
+            await self._handle(endpoint, arrival, direct, Line(connection, None))
 
         return handle
 
@@ -141,6 +140,12 @@ class Edge:
                 call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
             if endpoint.stream is not None:
                 call.stream = endpoint.stream
+            call.reuse = self._runtime.reuse
+            if (wishes := wishes_of(arrival.headers)) is not None:
+                call.reuse = reuse_of(wishes, call.reuse)
+                if key := key_of(wishes):
+                    await self._once(endpoint, who, call, key, body, response)
+                    return
             with line:
                 await self._answer(endpoint, who, call, response)
         except Fault as fault:
@@ -170,11 +175,18 @@ class Edge:
             await gate.refuse(who, endpoint.name, response.request_id, address, fault)
         await response.fault(fault, endpoint.surface)
 
+    async def _once(
+        self, endpoint: Endpoint | OneShot, who: Principal, call: Call, key: str, body: bytes, response: Response
+    ) -> None:
+        claimed = (scope_of(who, call.address), endpoint.name, key)
+        answer = partial(self._answer, endpoint, who, call)
+        await once(self._runtime.idempotency, claimed, body, response, endpoint.surface, answer)
+
     async def _answer(self, endpoint: Endpoint | OneShot, who: Principal, call: Call, response: Response) -> None:
         gate = self._runtime.gate
         if isinstance(endpoint, OneShot):
             opened, entry, body = await endpoint.ask(gate, who, call)
-            await response.whole(200, body, told_headers(opened, entry))
+            await response.whole(200, body, told(opened, entry))
             return
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
@@ -187,13 +199,13 @@ class Edge:
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
         assert reply.entry is not None  # noqa: S101 - the gate's promise
-        await response.whole(200, body, told_headers(opened, reply.entry))
+        await response.whole(200, body, told(opened, reply.entry))
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
         writer = endpoint.writer(call)
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
-        await response.start(200, [*_STREAM, *said_headers(opened)])
+        await response.start(200, _STREAM + said(opened))
         silence = Silence(response, self._heartbeat)
         try:
             async for event in events:
@@ -210,25 +222,24 @@ class Edge:
             silence.stop()
 
 
-def said_headers(opened: Open) -> Headers:
-    """What happened, for callers whose body has no room for it."""
-    return [
-        (b"headgate-model", opened.model.encode()),
-        (b"headgate-provider", opened.provider.encode()),
-        (b"headgate-cache", opened.cache.encode()),
-        *rate_headers(opened.levels),
-    ]
+def said(opened: Open) -> bytes:
+    """What happened, as header lines, for callers whose body has no room for it."""
+    return b"headgate-model: %b\r\nheadgate-provider: %b\r\nheadgate-cache: %b\r\n%b" % (
+        opened.model.encode(),
+        opened.provider.encode(),
+        opened.cache.encode(),
+        rate_lines(opened.levels),
+    )
 
 
-def told_headers(opened: Open, entry: Entry) -> Headers:
+def told(opened: Open, entry: Entry) -> bytes:
     """The same of an answer that is whole, and what it took."""
-    headers = said_headers(opened)
-    headers.append((b"headgate-latency-ms", b"%.1f" % entry.total_ms))
+    lines = b"%bheadgate-latency-ms: %.1f\r\n" % (said(opened), entry.total_ms)
     if entry.cost is not None:
-        headers.append((b"headgate-cost-usd", b"%.9f" % (entry.cost / 1e9)))
+        lines += b"headgate-cost-usd: %.9f\r\n" % (entry.cost / 1e9)
     if entry.estimated:
-        headers.append((b"headgate-estimated", b"true"))
-    return headers
+        lines += b"headgate-estimated: true\r\n"
+    return lines
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

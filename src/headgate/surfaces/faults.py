@@ -14,10 +14,9 @@ from msgspec import Struct
 
 from headgate.core import faults
 from headgate.core.faults import Fault
-from headgate.engine.levels import rate_headers
+from headgate.engine.levels import rate_lines
 
 Surface = Literal["simple", "openai", "anthropic"]
-Headers = list[tuple[bytes, bytes]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,6 +41,8 @@ TABLE: dict[type[Fault], Row] = {
     faults.Unsupported: Row(400, _INVALID, "unsupported", _INVALID),
     faults.Unauthenticated: Row(401, "authentication_error", "invalid_api_key", "authentication_error"),
     faults.Forbidden: Row(403, "permission_error", "forbidden", "permission_error"),
+    faults.KeyInUse: Row(409, _INVALID, "idempotency_key_in_use", _INVALID),
+    faults.KeyReused: Row(422, _INVALID, "idempotency_key_reused", _INVALID),
     faults.RateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
     faults.BudgetExhausted: Row(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
     faults.UpstreamRejected: Row(400, _INVALID, "upstream_rejected", _INVALID),
@@ -118,14 +119,14 @@ def body_of(fault: Fault, surface: Surface, request_id: str) -> bytes:
     )
 
 
-def headers_of(fault: Fault) -> Headers:
-    """`Retry-After`, the state of the limits, and how to authenticate."""
-    headers: Headers = rate_headers(fault.levels) if isinstance(fault, faults.LimitReached) else []
+def headers_of(fault: Fault) -> bytes:
+    """`Retry-After`, the state of the limits, and how to authenticate, as lines."""
+    lines = rate_lines(fault.levels) if isinstance(fault, faults.LimitReached) else b""
     retry_after = fault.retry_after
     if retry_after is None and row_of(fault).status == 503:
         retry_after = 1.0
     if retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, ceil(retry_after))))
+        lines += b"retry-after: %d\r\n" % max(1, ceil(retry_after))
     if isinstance(fault, faults.Unauthenticated):
-        headers.append((b"www-authenticate", b'Bearer realm="headgate"'))
-    return headers
+        lines += b'www-authenticate: Bearer realm="headgate"\r\n'
+    return lines

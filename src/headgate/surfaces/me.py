@@ -15,7 +15,7 @@ from headgate.core.faults import InvalidField
 from headgate.core.principal import Principal
 from headgate.engine.levels import views
 from headgate.runtime import Runtime
-from headgate.stores.ledger import By
+from headgate.stores.usage import By
 from headgate.surfaces.depends import Caller, Running
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas import Me, Usage

@@ -39,6 +39,8 @@ SAMPLES: tuple[Fault, ...] = (
     faults.Unsupported("this model takes files as data, not by URL", field="messages"),
     faults.Unauthenticated("The credential is not valid."),
     faults.Forbidden("the tier free may not use the model gpt-5", field="model"),
+    faults.KeyInUse("a call with this Idempotency-Key is being made; ask again in a moment", field="Idempotency-Key"),
+    faults.KeyReused("this Idempotency-Key came with another body before", field="Idempotency-Key"),
     faults.RateLimited("Rate limit reached: the limit is 10 requests a minute (tier free). Try again in 12s."),
     faults.BudgetExhausted("Budget used up: the limit is $20.00 a day (tier pro). Try again in 3h5m0s."),
     faults.UpstreamRejected("the upstream refused the request (status 400)"),
@@ -100,6 +102,22 @@ _ANSWER = {
     "Headgate-Cost-Usd": _header("What it cost, in US dollars; not for streams, nor where unknown.", "number", 1.95e-6),
     "Headgate-Estimated": _header("`true` where nobody counted the tokens, and they are estimated.", example="true"),
 }
+_REPLAYED = {"Idempotent-Replayed": _header("`true` where this was answered before.", example="true")}
+_WISHES = [
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Makes a retry safe: the call with this key is made once in 24 hours, and answered alike.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    {
+        "name": "Cache-Control",
+        "in": "header",
+        "description": "`no-store`: not from the cache nor into it. `no-cache`: a fresh answer. `max-age=N`: from the "
+        "cache, if not older than N seconds.",
+        "schema": {"type": "string"},
+    },
+]
 _RETRY = {"Retry-After": _header("Whole seconds until it can succeed.", "integer", 12)}
 _WHO = {"WWW-Authenticate": _header("How to authenticate.", example='Bearer realm="headgate"')}
 _HEADERS: dict[int, Schema] = {401: _WHO, 429: {**_RETRY, **_LIMITS}, 503: _RETRY}
@@ -198,7 +216,7 @@ class Said(Struct, frozen=True, kw_only=True):
         """What `add_api_route` is to be told of the endpoint."""
         success = {
             "description": "The model's answer.",
-            "headers": {**_ID, **_ANSWER, **_LIMITS},
+            "headers": {**_ID, **_ANSWER, **_REPLAYED, **_LIMITS},
             "content": self._content(endpoint),
         }
         examples = {name: {"summary": name, "value": body} for name, body in self.examples.items()}
@@ -212,7 +230,7 @@ class Said(Struct, frozen=True, kw_only=True):
             "response_class": Response,
             "response_model": None,
             "responses": {200: success, **errors(endpoint.surface)},
-            "openapi_extra": {"requestBody": body},
+            "openapi_extra": {"requestBody": body, "parameters": _WISHES},
         }
 
     def _content(self, endpoint: Endpoint | OneShot) -> Schema:

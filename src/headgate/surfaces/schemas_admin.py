@@ -64,6 +64,7 @@ class LedgerRow(Strict):
     cost: int | None = Field(description="In billionths of a dollar; null: the price is unknown.")
     price: str = Field(description="The price that it was computed from.")
     cache: str = Field(description="`off`, `miss` or `hit`.")
+    saved: Count = Field(description="What a hit would have cost, in billionths of a dollar.")
     first_ms: float | None = Field(description="Milliseconds to the first event; null: there was none.")
     total_ms: float = Field(description="Milliseconds in all.")
     status: Literal["ok", "refused", "failed", "partial", "cancelled"]
