@@ -222,6 +222,7 @@ def metrics() -> str:
     )
     for gauge in (counted.tripped, counted.busy, counted.latency):
         gauge.labels("").set(0)
+    counted.in_flight.set(0)
     counted.key_tripped.labels("", "").set(0)
     counted.degraded.labels("").set(0)
     rows = []

@@ -31,7 +31,8 @@ class Runtime:
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without. `reuse` is what holds for calls that do not say whether they may be cached.
+    of what calls can be served without. `in_flight` calls are being answered. `reuse` is what holds for calls that do
+    not say whether they may be cached.
     """
 
     config: Config
@@ -54,3 +55,4 @@ class Runtime:
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)
     draining: bool = False
+    in_flight: int = 0

@@ -83,12 +83,10 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         limiter, rules = limiter_of(config), rules_of(config)
         await refill(limiter, entries, rules, routes, ring.principals())
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
-        if (verifier := verifier_of(config)) is not None:
-            stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
             database=database,
-            identify=identify_of(config, ring, verifier),
+            identify=identify_of(config, ring),
             address=address_of(config),
             admission=admission,
             gate=Gate(admission, ledger, await stack.enter_async_context(cache_of(config))),
@@ -105,6 +103,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         )
         runtime.checks = checks_of(runtime)
         _look_after(limiter, runtime, stack)
+        stack.push_async_callback(lambda: runtime.identify.aclose())  # noqa: PLW0108 - a reload replaces it
         stack.push_async_callback(close_wires, sources)
         _background(stack, clear_up(entries, runtime.responses, config.store.keep))
         _background(stack, ring.watch())
@@ -219,9 +218,9 @@ def check(config: Config) -> dict[str, Source]:
     return sources
 
 
-def identify_of(config: Config, ring: KeyRing, verifier: JwtVerifier | None) -> Identify:
-    """Who calls, from a request's headers."""
-    return Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
+def identify_of(config: Config, ring: KeyRing) -> Identify:
+    """Who calls, from a request's headers. Raises ConfigError."""
+    return Identify(ring, verifier_of(config), ANONYMOUS if config.anonymous else None)
 
 
 def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:

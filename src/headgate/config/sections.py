@@ -30,6 +30,9 @@ class Server(Section):
     max_body: Size = Field(20 * 2**20, description="Largest request body.")
     max_prompt_chars: int = Field(20_000, ge=1, description="Longest prompt of the simple surface, in characters.")
     cors_origins: Names = Field((), description="Browser origins that may call; `*` allows all, without cookies.")
+    max_in_flight: int = Field(
+        2000, ge=1, description="Calls that each process answers at once; those beyond are told 503 `overloaded`."
+    )
     drain: Duration = Field(30.0, description="How long running answers may still take after SIGTERM.")
     head_timeout: Duration = Field(10.0, description="How long a client may take to send its request line and headers.")
     body_timeout: Duration = Field(30.0, description="How long a client may take to send its body.")

@@ -81,6 +81,7 @@ async def metrics(request: Request, runtime: Running) -> Response:
 def observe(runtime: Runtime) -> None:
     """Set what is not counted but looked at: how targets, keys and parts are now."""
     metrics, routes = runtime.metrics, runtime.admission.routes
+    metrics.in_flight.set(runtime.in_flight)
     for target in routes.targets.values():
         metrics.tripped.labels(target.name).set(target.breaker.tripped)
         metrics.busy.labels(target.name).set(target.busy)

@@ -43,6 +43,7 @@ class Metrics(Collector):
         self.tripped = Gauge(
             "headgate_target_tripped", "1 while a target is spared.", ["target"], registry=self.registry
         )
+        self.in_flight = Gauge("headgate_in_flight", "Calls being answered.", registry=self.registry)
         self.busy = Gauge(
             "headgate_target_in_flight", "Calls under way at a target.", ["target"], registry=self.registry
         )
