@@ -241,3 +241,27 @@ def test_a_count_of_tokens_is_read():
     assert read_count(b'{"input_tokens": 641}') == 641
     with pytest.raises(UpstreamBroken):
         read_count(b'{"input_tokens": null}')
+
+
+@pytest.mark.parametrize("reader", [StreamReader, Watcher])
+def test_an_end_mark_of_another_dialect_says_nothing(reader):
+    mark = b"event: data\ndata: [DONE]\n\n"
+    assert read(reader(), STREAM + mark) == read(reader(), STREAM)
+
+
+def test_a_tool_call_without_an_id_gets_one():
+    block = {"type": "tool_use", "name": "f", "input": {}}
+    reader = StreamReader()
+    events = list(reader.feed(START + sse([{"type": "content_block_start", "index": 0, "content_block": block}])))
+    assert events[-1].id.startswith("toolu_")
+
+
+@pytest.mark.parametrize("name", ["keep-alive", "vendor.Note-1"])
+def test_an_event_that_nobody_knows_is_passed_over(name):
+    note = sse([{"type": name}])
+    assert read(StreamReader(), START + note + STREAM[len(START) :]) == read(StreamReader(), STREAM)
+
+
+def test_a_refusal_may_come_without_content():
+    body = json.dumps(ANSWER | {"content": None, "stop_reason": "refusal"}).encode()
+    assert Done("filter", raw="refusal") in read(AnswerReader(), body)

@@ -40,7 +40,7 @@ ANSWER = {
 }
 EVENTS = [
     Begin("a1"),
-    Extra("cohere", "tool_plan", "I will paint, grün."),
+    Thinking("I will paint, grün."),
     Thinking("Hm, grün."),
     Text(
         "Gras ist 🌱",
@@ -218,13 +218,6 @@ def test_an_error_in_a_stream_is_a_fault(said, fault):
 def test_an_error_inside_a_200_is_a_fault():
     with pytest.raises(UpstreamBusy):
         whole({"id": "x", "message": "too many requests", "status": 429})
-
-
-def test_an_endless_plan_is_refused(monkeypatch):
-    monkeypatch.setattr("headgate.dialects.cohere_answer.LINE_LIMIT", 20)
-    plan = event("tool-plan-delta", message={"tool_plan": "I will and I will"})
-    with pytest.raises(UpstreamBroken):
-        streamed(START, plan, plan)
 
 
 @pytest.mark.parametrize(

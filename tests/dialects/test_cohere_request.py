@@ -234,3 +234,9 @@ def test_embeddings_of_another_shape_are_broken(data):
 def test_an_error_in_place_of_embeddings_is_a_fault():
     with pytest.raises(UpstreamMissing):
         cohere_embeddings.read({"message": "model 'x' not found", "status": 404}, 1)
+
+
+def test_the_thought_before_tool_calls_goes_back_as_the_plan_that_it_was():
+    thought = {"role": "assistant", "content": None, "reasoning_content": "I will add.", "tool_calls": [CALL]}
+    said = body(ROUND[0], thought, ROUND[2])["messages"][1]
+    assert said == {"role": "assistant", "tool_plan": "I will add.", "tool_calls": [CALL]}

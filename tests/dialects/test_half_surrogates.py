@@ -4,7 +4,12 @@ import pytest
 
 from headgate.core.events import Text, Verbatim
 from headgate.core.faults import UpstreamBroken
-from headgate.dialects import anthropic_messages_reader, openai_chat_reader, openai_responses_reader
+from headgate.dialects import (
+    anthropic_messages_reader,
+    openai_chat_reader,
+    openai_chat_watcher,
+    openai_responses_reader,
+)
 from headgate.dialects.sse import decode
 
 HALVES = [
@@ -29,7 +34,7 @@ def test_what_is_no_json_stays_none(data):
 
 def test_a_stream_with_half_an_emoji_is_passed_on_untouched():
     frame = rb'data: {"choices":[{"index":0,"delta":{"content":"\ud83c"}}]}' + b"\n\n"
-    events = list(openai_chat_reader.Watcher().feed(frame))
+    events = list(openai_chat_watcher.Watcher().feed(frame))
     assert Verbatim(frame) in events
     assert Text("\ufffd") in list(openai_chat_reader.StreamReader().feed(frame))
     frame = b"event: content_block_delta\n" rb'data: {"type":"content_block_delta","index":0,"x":"\ud83c"}' + b"\n\n"

@@ -159,7 +159,7 @@ def test_an_error_inside_a_200_is_a_fault():
         {},
         {"message": "a", "done": True},
         {"message": {"content": 5}, "done": True},
-        {"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}, "done": True},
+        {"message": {"tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}, "done": True},
         {"message": {"tool_calls": [{"id": "x"}]}, "done": True},
         {"message": {}, "done": True, "done_reason": 1},
         {"message": {}, "done": True, "eval_count": "many"},
@@ -186,3 +186,12 @@ def test_no_json_crashes_a_reader(value):
             read_it(value)
         except Fault:
             continue
+
+
+def test_arguments_that_are_text_already_stay_so():
+    said = {"tool_calls": [{"id": "x", "function": {"name": "f", "arguments": '{"a":1}'}}]}
+    assert ToolArgs(0, '{"a":1}') in whole({"message": said, "done": True})
+
+
+def test_what_follows_the_end_says_nothing():
+    assert streamed({"message": {"content": "a"}, "done": True}, {"status": "bye"})[-1] == Done("stop", 0, "")

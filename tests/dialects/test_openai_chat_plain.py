@@ -7,14 +7,15 @@ import pytest
 from headgate.core.events import Done, Usage, Verbatim
 from headgate.core.faults import UpstreamBroken
 from headgate.dialects.openai_chat_plain import glance
-from headgate.dialects.openai_chat_reader import WholeWatcher
+from headgate.dialects.openai_chat_watcher import WholeWatcher
 
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+NAMES = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 
 
 def body(choice=None, usage=USAGE, **more):
-    return json.dumps({"id": "1", "choices": [choice or CHOICE], "usage": usage, **more}).encode()
+    return json.dumps({**NAMES, "choices": [choice or CHOICE], "usage": usage, **more}).encode()
 
 
 def read(answer):
@@ -43,6 +44,8 @@ def test_a_plain_answer_is_seen():
         body(error={"message": "no"}),
         body().replace(b"Hi", b"\xff"),
         body().replace(b"Hi", b"\\ud800"),
+        body(choice={**CHOICE, "message": {"role": "assistant", "tool_calls": [{"id": "1"}]}}),
+        body(id=None),
         body()[:-1],
     ],
 )

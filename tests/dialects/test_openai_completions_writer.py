@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headgate.core.entry import Entry
 from headgate.core.events import Begin, Done, Receipt, Refusal, Reply, Text, Thinking, ToolCall, Usage, Verbatim
 from headgate.core.faults import UpstreamBroken
-from headgate.dialects.openai_chat_reader import Watcher
+from headgate.dialects.openai_chat_watcher import Watcher
 from headgate.dialects.openai_completions import parse
 from headgate.dialects.openai_completions_writer import Writer, whole
 

@@ -37,7 +37,7 @@ api_keys = "{KEY}:ann:open"
 [tiers.open]
 """
 PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1"}
-KINDS = {"responses": ("openai", "responses = true")}
+KINDS = {"responses": ("openai", "chats = false")}
 ROUTES = {
     "openai-chat": "openai",
     "openai-chat:azure": "azure",
@@ -61,7 +61,13 @@ ROUTES = {
     "ollama-embed": "ollama",
 }
 SURFACES = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-SPLITS = ("", "--bytes-1", "--rand-5--crlf")
+SPLITS = {
+    "plain": "",
+    "bytes": "--bytes-1",
+    "random": "--rand-5--crlf",
+    "crlf": "--crlf",
+    "dressed": "--bom--comment--nodone",
+}
 NEEDS = {
     "openai-completions": "/v1/completions",
     "openai-embeddings": "/v1/embeddings",
@@ -129,19 +135,19 @@ async def judged(replay, service, folder, surface, split):
     out = folder / "result.json"
     command = [sys.executable, str(FOLDER / "conform.py"), "--base", f"http://127.0.0.1:{service.port}", "--key", KEY]
     command += ["--routes", str(folder / "routes.json"), "--surface", surface, "--replay", replay, "--out", str(out)]
-    command += [f"--suffix={split}", "--jobs", "4", "-v", "0"]
+    command += [f"--suffix={split}", "--jobs", "4", "-v", "0", "--cross"]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
     await process.wait()
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("split", SPLITS, ids=["plain", "bytes", "random"])
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
 @pytest.mark.parametrize("surface", SURFACES)
 async def test_a_surface_says_what_was_recorded(replay, service, tmp_path, surface, split):
     if SURFACES[surface] not in endpoints(load()):
         pytest.skip(f"{SURFACES[surface]} is not served yet")
     told = await judged(replay, service, tmp_path, surface, split)
-    assert any(case["result"] == "pass" for case in told)
+    assert sum(case["result"] == "pass" for case in told) > len(told) / 2
     failed = {
         case["id"]: {name: said for name, (verdict, said) in case["checks"].items() if verdict == "fail"}
         for case in told

@@ -22,8 +22,10 @@ CLOCKS = Clocks(connect=5, first_event=5, idle=5, total=20)
 FOUND = {"hate": {"filtered": False, "severity": "safe"}}
 CHAT = {
     "id": "i",
+    "object": "chat.completion",
+    "created": 1,
     "model": "gpt-4o-2024-11-20",
-    "choices": [{"message": {"content": "hi"}, "finish_reason": "stop", "content_filter_results": FOUND}],
+    "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop", "content_filter_results": FOUND}],
     "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": FOUND}],
     "usage": {"prompt_tokens": 3, "completion_tokens": 1},
 }

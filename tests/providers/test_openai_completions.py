@@ -7,7 +7,8 @@ import pytest
 from headgate.core.call import Clocks, System
 from headgate.core.events import Reply
 from headgate.dialects import openai_completions
-from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader, Watcher
+from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader
+from headgate.dialects.openai_chat_watcher import Watcher
 from headgate.providers import openai
 from headgate.providers.kinds import kind_of
 from headgate.testing import ScriptedUpstream, ScriptedWire, whole

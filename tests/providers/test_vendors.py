@@ -27,7 +27,13 @@ pytestmark = pytest.mark.anyio
 
 KEY = "secret-of-ours"
 CLOCKS = Clocks(connect=5, first_event=5, idle=5, total=20)
-CHAT = {"id": "i", "model": "m", "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
+CHAT = {
+    "id": "i",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}],
+}
 COHERE = {"id": "i", "message": {"content": [{"type": "text", "text": "hi"}]}, "finish_reason": "COMPLETE"}
 OLLAMA = {"model": "m", "message": {"content": "hi"}, "done": True, "done_reason": "stop"}
 VENDORS = [

@@ -6,7 +6,7 @@ Refusals don't tell whether a key exists. Header names are lower case, as ASGI h
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from headgate.access.jwt import JwtVerifier
 from headgate.core.faults import Unauthenticated
@@ -39,9 +39,12 @@ class Identify:
         if self._tokens is not None:
             await self._tokens.aclose()
 
-    def known(self, headers: Headers) -> Principal | None:
-        """The caller, where it can be told at once; None where `verify` must be awaited. Raises Unauthenticated."""
-        bearer, credential = credentials(headers)
+    def known(self, headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Principal | None:
+        """The caller, where it can be told at once; None where `verify` must be awaited. Raises Unauthenticated.
+
+        `named` are the headers by name, for whom has them so already.
+        """
+        bearer, credential = credentials(headers, dict(headers) if named is None else named)
         if not credential:
             if self._anonymous is None:
                 raise Unauthenticated(_MISSING)
@@ -60,16 +63,15 @@ class Identify:
         if principal is None:
             if self._tokens is None:
                 raise Unauthenticated(_INVALID)
-            principal = await self._tokens.verify(credentials(headers)[1].decode("latin-1"))
+            principal = await self._tokens.verify(credentials(headers, dict(headers))[1].decode("latin-1"))
         return principal
 
 
-def credentials(headers: Headers) -> tuple[bool, bytes]:
+def credentials(headers: Headers, named: Mapping[bytes, bytes]) -> tuple[bool, bytes]:
     """Whether the credential came as a bearer's, and its text; empty where there is none.
 
     Raises Unauthenticated for a doubled header, two that differ, another scheme, or an empty value.
     """
-    named = dict(headers)
     if len(named) != len(headers):
         _refuse_doubles(headers)
     authorization, key = named.get(b"authorization"), named.get(b"x-api-key")

@@ -17,7 +17,7 @@ from headgate.engine.strategies import order_of
 from headgate.engine.targets import Target, Upstream
 from headgate.providers._http import Options
 from headgate.providers._wire import HttpWire
-from headgate.providers.kinds import Kind, kinds
+from headgate.providers.kinds import Kind, kind_of, kinds, loaders
 from headgate.stores.prompts import PromptTable
 
 PREFERRED = ("gemini", "openai", "anthropic", "mistral", "cohere", "ollama", "huggingface")
@@ -54,24 +54,34 @@ def sources_of(config: Config) -> dict[str, Source]:
 
     With a file that names providers, only those it refers to are looked for in the environment. Raises ConfigError.
     """
-    known = kinds()
     sources: dict[str, Source] = {}
     for name, table in config.providers.items():
-        kind = known.get(table["kind"])
-        if kind is None:
-            what = f"names no kind of provider: {table['kind']!r}; known are {', '.join(sorted(known))}"
-            raise ConfigError([Problem(f"providers.{name}.kind", str(config.path or "environment"), what)])
+        try:
+            kind = kind_of(str(table["kind"]))
+        except LookupError as error:
+            raise ConfigError([config.problem(("providers", name, "kind"), f"is wrong: {error}")]) from None
         sources[name] = Source(name, kind, config.options(name, kind.options), f"[providers.{name}]")
-    wanted = _named(config) if sources else set(known)
-    for name in sorted(wanted & known.keys() - sources.keys(), key=_preference):
-        found = known[name].options.found(config.environ)
-        if found:
+    wanted = _named(config)
+    known = {name: found for name in wanted if (found := _kind(config, name))} if sources else kinds()
+    for name in sorted(known.keys() - sources.keys(), key=_preference):
+        settings = known[name].options.found(config.environ)
+        if settings:
             variable = next(v for v in known[name].options.env if config.environ.get(v))
-            sources[name] = Source(name, known[name], known[name].options(**found), f"variable {variable}")
-    if not sources or "echo" in wanted & _named(config):
-        echo = known["echo"]
+            sources[name] = Source(name, known[name], known[name].options(**settings), f"variable {variable}")
+    if not sources or "echo" in wanted:
+        echo = kind_of("echo")
         sources.setdefault("echo", Source("echo", echo, echo.options(), "built in: no provider is configured"))
     return sources
+
+
+def _kind(config: Config, name: str) -> Kind | None:
+    """The kind that a provider without a table of its own must be; None where there is no such. Raises ConfigError."""
+    if name not in loaders():
+        return None
+    try:
+        return kind_of(name)
+    except LookupError as error:
+        raise ConfigError([Problem(name, str(config.path or "environment"), str(error))]) from None
 
 
 def _named(config: Config) -> set[str]:
@@ -99,8 +109,8 @@ def default_of(config: Config, sources: Mapping[str, Source]) -> str:
     if config.models and not chosen:
         return next(iter(config.models))
     if chosen and chosen not in sources:
-        kind = kinds().get(chosen)
-        needs = f"set {' or '.join(kind.options.env)}" if kind else f"known are {', '.join(sorted(kinds()))}"
+        kind = _kind(config, chosen)
+        needs = f"set {' or '.join(kind.options.env)}" if kind else f"known are {', '.join(sorted(loaders()))}"
         raise ConfigError([Problem("", "environment variable LLM_PROVIDER", f"{chosen!r} is not configured: {needs}")])
     source = sources[chosen] if chosen else next(iter(sources.values()))
     model = source.kind.options.default_model
@@ -149,7 +159,7 @@ def connected(config: Config, source: Source) -> Upstream:
 
 
 def _missing(config: Config, model: str, provider: str) -> Problem:
-    kind = kinds().get(provider)
+    kind = _kind(config, provider)
     needs = f"add [providers.{provider}]"
     if kind is not None and kind.options.env:
         needs += f" or set {next(iter(kind.options.env))}"

@@ -26,13 +26,16 @@ class Price(Struct, frozen=True):
 
     def cost(self, tokens_in: int, tokens_out: int, cached: int = 0, cache_write: int = 0) -> int:
         """The cost of a call in nano-USD, rounded half up; `cached` and `cache_write` are parts of `tokens_in`."""
-        for longer_than, price in self.above:
-            if tokens_in > longer_than:
-                return price.cost(tokens_in, tokens_out, cached, cache_write)
-        read = self.input if self.cached is None else self.cached
-        write = self.input if self.cache_write is None else self.cache_write
-        fresh = max(0, tokens_in - cached - cache_write)
-        pico = fresh * self.input + cached * read + cache_write * write + tokens_out * self.output + self.request
+        if self.above:
+            for longer_than, price in self.above:
+                if tokens_in > longer_than:
+                    return price.cost(tokens_in, tokens_out, cached, cache_write)
+        pico = tokens_in * self.input + tokens_out * self.output + self.request
+        if cached or cache_write:
+            read = self.input if self.cached is None else self.cached
+            write = self.input if self.cache_write is None else self.cache_write
+            fresh = max(0, tokens_in - cached - cache_write)
+            pico += (fresh - tokens_in) * self.input + cached * read + cache_write * write
         return (pico + 500) // 1000
 
     def most(self, tokens_in: int, tokens_out: int) -> int:

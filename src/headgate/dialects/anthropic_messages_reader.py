@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from secrets import token_hex
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -28,7 +30,7 @@ from headgate.core.events import (
 )
 from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
-from headgate.dialects.sse import Frames, SseReader, WholeReader, decode, frame, peek
+from headgate.dialects.sse import IDLE, Frames, SseReader, WholeReader, decode, frame, peek
 
 VENDOR = "anthropic"
 REASONS: dict[str, Reason] = {
@@ -45,7 +47,7 @@ MESSAGE_DELTA = "message_delta"
 """Name of the Extra in which a Watcher hands over the end of a stream, for the Writer to send after the ledger."""
 
 _OTHERS: dict[str, Reason] = {"content_filter": "filter"}  # of servers that imitate Anthropic's
-_KIND = re.compile("[a-z_]{1,64}")
+_KIND = re.compile("[A-Za-z0-9_.-]{1,64}")
 _CLOSING = ("stop_details", "container", "context_management")
 _encode = msgspec.json.Encoder().encode
 
@@ -105,7 +107,7 @@ class AnswerReader(WholeReader):
         check_answer(data)
         yield begin_of(data)
         blocks = _Blocks()
-        for index, block in enumerate(data["content"]):
+        for index, block in enumerate(data["content"] or ()):
             yield from blocks.start(index, block)
             yield from blocks.stop(index)
         yield from _closing(data)
@@ -135,7 +137,8 @@ class Watcher:
         fault = None
         try:
             for name, data in self._frames.feed(chunk):
-                self._watch(name, data, passed, meant)
+                if data not in IDLE:
+                    self._watch(name, data, passed, meant)
         except Fault as error:
             fault = error
         if passed:
@@ -254,7 +257,8 @@ class _Blocks:
             case "tool_use":
                 opened.call = self._calls
                 self._calls += 1
-                yield ToolCall(opened.call, _text(block, "id"), _text(block, "name"))
+                id_ = _text(block, "id") or f"toolu_{token_hex(12)}"  # imitators forget it, and callers need it
+                yield ToolCall(opened.call, id_, _text(block, "name"))
 
     def delta(self, index: Any, delta: dict[str, Any]) -> Iterator[Event]:
         """A piece of an open block."""
@@ -317,7 +321,7 @@ def check_answer(data: dict[str, Any]) -> None:
     """Raise the fault of an answer that is an error, not an answer, or not finished."""
     if data.get("type") == "error" or data.get("error"):
         raise fault_in_band(data)
-    if type(data.get("content")) is not list:
+    if type(data.get("content", "")) not in (list, NoneType):
         raise UpstreamBroken("the upstream sent an answer without content")
     if not data.get("stop_reason"):
         raise UpstreamBroken("the upstream sent an answer without a stop reason")

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from headgate.core.events import Begin, Event, Extra
-from headgate.dialects import openai_chat_reader
+from headgate.dialects import openai_chat_reader, openai_chat_watcher
 from headgate.dialects.sse import decode
 
 VENDOR = "azure"
@@ -34,7 +34,7 @@ class StreamReader(openai_chat_reader.StreamReader):
         yield from findings(data)
 
 
-class Watcher(openai_chat_reader.Watcher):
+class Watcher(openai_chat_watcher.Watcher):
     """Passes a stream on to a caller of the same dialect.
 
     Azure tells what it found before the answer, and sometimes after it, in chunks without a name: what stands before

@@ -142,8 +142,12 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
                 yield {"role": "tool", "tool_call_id": part.id, "content": _result(part)}
         return
     calls = [_call(part) for part in message.parts if isinstance(part, CallPart)]
-    blocks = [block for block in map(_block, message.parts) if block is not None]
+    thoughts = "".join(part.text for part in message.parts if isinstance(part, ThinkingPart)) if calls else ""
+    said = [part for part in message.parts if not (calls and isinstance(part, ThinkingPart))]
+    blocks = [block for block in map(_block, said) if block is not None]
     body: dict[str, Any] = {"role": message.role}
+    if thoughts:
+        body["tool_plan"] = thoughts  # as it came: the thought before tool calls
     if blocks or not calls:
         body["content"] = _content(blocks)
     if calls:

@@ -1,6 +1,7 @@
 """Cohere's chat v2, the answering side: streamed or whole, the same answer becomes the same events.
 
-https://docs.cohere.com/reference/chat-stream. What has no noun of ours (the plan before tool calls, citations) is an
+https://docs.cohere.com/reference/chat-stream. The plan before tool calls is a thought: Cohere calls it a reflection in
+the style of a chain of thought, and shows it beside the answer, not in it. What has no noun of ours (citations) is an
 Extra under Cohere's own name.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 from headgate.core.events import Begin, Done, Event, Extra, Reason, Text, Thinking, ToolArgs, ToolCall, Usage
 from headgate.core.faults import UpstreamBroken
 from headgate.dialects.errors import fault_in_band
-from headgate.dialects.sse import LINE_LIMIT, SseReader, WholeReader
+from headgate.dialects.sse import SseReader, WholeReader
 
 VENDOR = "cohere"
 
@@ -40,7 +41,7 @@ class StreamReader(SseReader):
 
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """The events of one frame. Raises the fault that it reports, or UpstreamBroken for nonsense."""
-        if name == "error" or "error" in data or ("type" not in data and "message" in data):
+        if name == "error" or data.get("error") or ("type" not in data and "message" in data):
             raise fault_in_band(data)
         try:
             events = list(self._answer.take(data))
@@ -55,7 +56,7 @@ class AnswerReader(WholeReader):
 
     def answer(self, data: dict[str, Any]) -> Iterable[Event]:
         """All events. Raises the fault that the body reports, or UpstreamBroken for what is no answer."""
-        if "error" in data or isinstance(data.get("message"), str):
+        if data.get("error") or isinstance(data.get("message"), str):
             raise fault_in_band(data)
         try:
             return list(_whole(data))
@@ -66,7 +67,7 @@ class AnswerReader(WholeReader):
 class _Answer:
     """What a stream has said so far. `_calls` numbers the tool calls by Cohere's own numbers.
 
-    `_bare` are those that have no arguments yet, `_plan` the pieces of a plan.
+    `_bare` are those that have no arguments yet.
     """
 
     def __init__(self) -> None:
@@ -74,18 +75,14 @@ class _Answer:
         self._seen = 0
         self._calls: dict[int, int] = {}
         self._bare: set[int] = set()
-        self._plan: list[str] = []
-        self._size = 0
 
     def take(self, data: dict[str, Any]) -> Iterator[Event]:
         """The events of one frame."""
         kind, message = data["type"], (data.get("delta") or {}).get("message") or {}
-        if kind == "tool-plan-delta":
-            self._note(_text(message.get("tool_plan")))
-            return
-        yield from self._planned()
         if kind == "message-start":
             yield Begin(_text(data.get("id")))
+        elif kind == "tool-plan-delta":
+            yield from _plan(message)
         elif kind in {"content-start", "content-delta"}:
             yield from _content(message.get("content") or {}, _logprobs([data.get("logprobs")]))
         elif kind == "tool-call-start":
@@ -95,23 +92,12 @@ class _Answer:
         elif kind == "tool-call-end":
             yield from self._ended(self._calls[data.get("index") or 0])
         elif kind == "citation-start":
-            yield Extra(VENDOR, "citations", message["citations"])
+            if message.get("citations"):
+                yield Extra(VENDOR, "citations", message["citations"])
         elif kind == "message-end":
             yield from self._end(data.get("delta") or {})
         elif kind not in _SILENT:
             yield Extra(VENDOR, _text(kind), data)
-
-    def _note(self, plan: str) -> None:
-        self._size += len(plan)
-        if self._size > LINE_LIMIT:
-            raise UpstreamBroken("Cohere sent a plan without an end")
-        self._plan.append(plan)
-
-    def _planned(self) -> Iterator[Event]:
-        plan = "".join(self._plan)
-        self._plan.clear()
-        if plan:
-            yield Extra(VENDOR, "tool_plan", plan)
 
     def _call(self, slot: int | None, call: dict[str, Any]) -> Iterator[Event]:
         at = self._calls[slot or 0] = self._seen
@@ -145,8 +131,7 @@ class _Answer:
 def _whole(data: dict[str, Any]) -> Iterator[Event]:
     message = data["message"]
     yield Begin(_text(data.get("id")))
-    if plan := _text(message.get("tool_plan")):
-        yield Extra(VENDOR, "tool_plan", plan)
+    yield from _plan(message)
     logprobs = _logprobs(data.get("logprobs") or ())
     for block in message.get("content") or ():
         yield from _content(block, logprobs if "text" in block else None)
@@ -160,6 +145,11 @@ def _whole(data: dict[str, Any]) -> Iterator[Event]:
     if usage := _usage(data.get("usage")):
         yield usage
     yield _done(_text(data.get("finish_reason")), calls=bool(calls))
+
+
+def _plan(message: dict[str, Any]) -> Iterator[Event]:
+    if plan := _text(message.get("tool_plan")):
+        yield Thinking(plan)
 
 
 def _content(block: dict[str, Any], logprobs: list[Any] | None) -> Iterator[Event]:

@@ -34,7 +34,7 @@ def read(data: dict[str, Any], count: int) -> Embedded:
 
     Older models answer with a plain list where newer ones have an object with a list for each type.
     """
-    if "error" in data or isinstance(data.get("message"), str):
+    if data.get("error") or isinstance(data.get("message"), str):
         raise fault_in_band(data)
     try:
         found = data["embeddings"]

@@ -75,7 +75,7 @@ class AnswerReader(WholeReader):
 
 def count_of(data: dict[str, Any]) -> int:
     """The tokens that countTokens counted. Raises the fault that the body reports, or UpstreamBroken."""
-    if "error" in data:
+    if data.get("error"):
         raise fault_in_band(data)
     count = data.get("totalTokens")
     if type(count) is not int:
@@ -99,7 +99,7 @@ class _Answer:
 
     def take(self, data: dict[str, Any]) -> list[Event]:
         """The events of one response object."""
-        if "error" in data:
+        if data.get("error"):
             raise fault_in_band(data)
         try:
             return self._events(data)

@@ -32,7 +32,7 @@ def request(texts: Sequence[str], model: str, dimensions: int | None = None, pur
 
 def vectors(data: dict[str, Any], count: int) -> list[list[float]]:
     """The `count` vectors of an answer, in the order of the texts. Raises the fault it reports, or UpstreamBroken."""
-    if "error" in data:
+    if data.get("error"):
         raise fault_in_band(data)
     try:
         found = [[float(number) for number in embedding["values"]] for embedding in data["embeddings"]]

@@ -66,7 +66,9 @@ class _Answer:
         self._calls = 0
 
     def take(self, data: dict[str, Any]) -> list[Event]:
-        """The events of one object."""
+        """The events of one object; what follows the end says nothing."""
+        if self.finished:
+            return []
         if data.get("error"):
             raise fault_in_band(data)
         try:
@@ -98,11 +100,12 @@ class _Answer:
         """Older servers give calls no ids, and callers need them."""
         function = call["function"]
         arguments = function.get("arguments") or {}
-        if type(arguments) is not dict:
+        if type(arguments) not in (dict, str):
             raise TypeError
         id_ = _text(call.get("id")) or f"call_{secrets.token_hex(12)}"
         yield ToolCall(self._calls, id_, _text(function["name"]))
-        yield ToolArgs(self._calls, msgspec.json.encode(arguments).decode())
+        text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+        yield ToolArgs(self._calls, text)
         self._calls += 1
 
     def _end(self, data: dict[str, Any]) -> Iterator[Event]:

@@ -221,6 +221,9 @@ def _part(where: str, part: dict[str, Any]) -> Part:
             return media("image", image["url"], rest)
     elif kind == "input_audio" and isinstance(body, dict) and isinstance(body.get("data"), str):
         return MediaPart("audio", mime=f"audio/{body.get('format') or 'wav'}", data=body["data"])
+    elif kind == "input_audio" and isinstance(body, str):  # as Mistral's own clients say it: a URL, or data
+        is_url = body.startswith(("https:", "http:", "data:"))
+        return media("audio", body) if is_url else MediaPart("audio", mime="audio/wav", data=body)
     elif kind == "file" and isinstance(body, dict):
         name = body.get("filename") or ""
         if isinstance(body.get("file_data"), str):
@@ -252,10 +255,10 @@ def _call(call: dict[str, Any]) -> CallPart:
 def _tool(index: int, tool: dict[str, Any]) -> Tool:
     if tool.get("type", "function") != "function":
         return Tool(name="", extra=tool)
-    function = tool.get("function")
+    function, where = tool.get("function"), f"tools[{index}].function"
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        where = f"tools[{index}].function"
         raise InvalidField(f"{where} must be an object with a name", field=where)
+    check_object(f"{where}.parameters", function.get("parameters"))
     return Tool(
         function["name"],
         function.get("description") or "",

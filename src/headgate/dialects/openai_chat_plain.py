@@ -13,10 +13,15 @@ _Tokens = Annotated[int, Meta(ge=0, lt=2**53)]
 _None = Literal[0] | None
 
 
+class _Message(Struct):
+    tool_calls: Annotated[list[Raw], Meta(max_length=0)] | None = None
+
+
 class _Choice(Struct):
-    message: Raw
+    message: _Message
     finish_reason: Annotated[str, Meta(min_length=1)]
     index: Literal[0]
+    error: None = None
 
 
 class _Read(Struct):
@@ -38,6 +43,10 @@ class _Usage(Struct):
 
 
 class _Answer(Struct):
+    id: str
+    object: str
+    created: int
+    model: str
     choices: Annotated[list[_Choice], Meta(min_length=1, max_length=1)]
     usage: _Usage
     error: None = None
@@ -49,7 +58,8 @@ _decode = json.Decoder(_Answer).decode
 def glance(body: bytes) -> tuple[str, int, int] | None:
     """The reason why a plain answer ended, and its tokens in and out.
 
-    None for one that has several choices, an error, no count of its tokens, or tokens that were cached or thought.
+    None for one that has several choices, an error, tool calls, no count of its tokens, or any that were cached or
+    thought; and for one that lacks what every answer has.
     """
     try:
         answer = _decode(body)

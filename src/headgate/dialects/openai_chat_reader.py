@@ -24,26 +24,30 @@ from headgate.core.events import (
     ToolArgs,
     ToolCall,
     Usage,
-    Verbatim,
 )
 from headgate.core.faults import Fault, UpstreamBroken
 from headgate.dialects.errors import fault_in_band
-from headgate.dialects.openai_chat_plain import glance
-from headgate.dialects.sse import SseReader, WholeReader, decode, frame
+from headgate.dialects.sse import SseReader, WholeReader
 
 REASONS: dict[str, Reason] = {
     "stop": "stop",
     "eos": "stop",
+    "eos_token": "stop",
     "end_turn": "stop",
+    "stop_sequence": "stop",
     "length": "length",
     "max_tokens": "length",
+    "max_output_tokens": "length",
     "model_length": "length",
     "tool_calls": "tool",
     "tool_use": "tool",
     "function_call": "tool",
     "content_filter": "filter",
     "sensitive": "filter",
+    "safety": "filter",
     "error": "error",
+    "abort": "error",
+    "insufficient_system_resource": "error",
 }
 _CACHED = frozenset({"prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"})
 _MOST_CHOICES = 2048  # the older completions answer many prompts at once
@@ -56,8 +60,8 @@ class StreamReader(SseReader):
     def __init__(self) -> None:
         super().__init__()
         self._begun = False
-        self._calls: dict[int, _Calls] = {}
-        self._choices = _Choices()
+        self._calls: dict[int, Calls] = {}
+        self._choices = Choices()
 
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:
         """Events of one chunk."""
@@ -74,11 +78,14 @@ class StreamReader(SseReader):
     def _choice(self, choice: dict[str, Any]) -> Iterator[Event]:
         index = index_of(choice)
         said = choice.get("delta") or {}
-        yield from meaning(said, choice, index, self._calls.setdefault(index, _Calls()))
+        yield from meaning(said, choice, index, self._calls.setdefault(index, Calls()))
         reason = reason_of(choice)
         self.finished = self._choices.see(index, ended=bool(reason))
         if reason:
+            check_choice(choice)
             yield done(reason, index, tools=bool(self._calls[index].seen))
+            if usage := usage_of(choice):
+                yield usage
 
 
 class AnswerReader(WholeReader):
@@ -90,7 +97,7 @@ class AnswerReader(WholeReader):
         yield Begin(text_of(data.get("id")), text_of(data.get("model")))
         for at, choice in enumerate(data["choices"]):
             index = index_of(choice, at)
-            calls = _Calls()
+            calls = Calls()
             yield from meaning(choice.get("message") or {}, choice, index, calls)
             yield done(reason_of(choice), index, tools=bool(calls.seen))
         usage = usage_of(data)
@@ -98,89 +105,7 @@ class AnswerReader(WholeReader):
             yield usage
 
 
-class Watcher(SseReader):
-    """Passes a stream on to a caller of the same dialect: one `Verbatim` a read, then its bare meaning.
-
-    The chunk that carries only usage, and the end mark, are not passed on: the Writer makes its own after the ledger.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._begun = False
-        self._choices = _Choices()
-
-    def feed(self, chunk: bytes) -> Iterable[Event]:
-        """Frames completed by these bytes, then what they meant. A fault comes after the frames before it."""
-        passed: list[bytes] = []
-        meant: list[Event] = []
-        fault = None
-        try:
-            for name, data in self._frames.feed(chunk):
-                if data != b"[DONE]":
-                    self._watch(name, data, passed, meant)
-        except Fault as error:
-            fault = error
-        if passed:
-            yield Verbatim(b"".join(passed), len(passed))
-        yield from meant
-        if fault is not None:
-            raise fault
-
-    def _watch(self, name: str, data: bytes, passed: list[bytes], meant: list[Event]) -> None:
-        chunk = decode(data)
-        check_chunk(name, chunk)
-        choices = chunk.get("choices")
-        if not self._begun and (choices or chunk.get("id")):
-            self._begun = True
-            meant.append(Begin(text_of(chunk.get("id")), text_of(chunk.get("model"))))
-        usage = usage_of(chunk)
-        if usage is not None:
-            meant.append(usage)
-        for choice in choices or ():
-            index, reason = index_of(choice), reason_of(choice)
-            self.finished = self._choices.see(index, ended=bool(reason))
-            if reason:
-                meant.append(done(reason, index))
-        if choices or usage is None:
-            passed.append(frame(data))
-
-
-class WholeWatcher(WholeReader):
-    """Passes a whole answer on to a caller of the same dialect."""
-
-    def close(self) -> Iterable[Event]:
-        """The body untouched, then its bare meaning."""
-        body = b"".join(self._parts)
-        plain = glance(body)
-        if plain is None:
-            return self._read(body)
-        reason, tokens_in, tokens_out = plain
-        return [Verbatim(body), done(reason, 0), Usage(tokens_in, tokens_out)]
-
-    def _read(self, body: bytes) -> Iterable[Event]:
-        data = decode(body)
-        check_answer(data)
-        if any("message" not in choice for choice in data["choices"]):
-            body = _with_messages(data)
-        meant: list[Event] = [Verbatim(body)]
-        usage = usage_of(data)
-        for at, choice in enumerate(data["choices"]):
-            index = index_of(choice, at)
-            if usage is None:  # somebody must count the words
-                meant += meaning(choice.get("message") or {}, choice, index, _Calls())
-            meant.append(done(reason_of(choice), index))
-        if usage is not None:
-            meant.append(usage)
-        return meant
-
-
-def _with_messages(data: dict[str, Any]) -> bytes:
-    """The answer with an empty message in each choice that has none (Azure, where a filter stopped the answer)."""
-    nothing = {"message": {"role": "assistant", "content": None}}
-    return msgspec.json.encode({**data, "choices": [{**nothing, **choice} for choice in data["choices"]]})
-
-
-class _Choices:
+class Choices:
     """Which choices of a stream have begun, and which have ended."""
 
     __slots__ = ("_begun", "_ended")
@@ -197,7 +122,7 @@ class _Choices:
         return len(self._ended) == len(self._begun)
 
 
-class _Calls:
+class Calls:
     """Numbers a choice's tool calls from 0 without gaps, whatever the upstream counts."""
 
     __slots__ = ("_ids", "_last", "_slots", "seen")
@@ -224,15 +149,17 @@ class _Calls:
         return at, fresh
 
 
-def meaning(said: dict[str, Any], choice: dict[str, Any], index: int, calls: _Calls) -> Iterator[Event]:
+def meaning(said: dict[str, Any], choice: dict[str, Any], index: int, calls: Calls) -> Iterator[Event]:
     """The events of a `message` or a `delta`."""
-    thoughts = said.get("reasoning_content") or said.get("reasoning")
+    thoughts = said.get("reasoning_content") or said.get("reasoning") or said.get("reasoning_text")
+    if isinstance(thoughts, dict):
+        thoughts = thoughts.get("content") or thoughts.get("text")
     if isinstance(thoughts, str) and thoughts:
         yield Thinking(thoughts, choice=index)
     content = said.get("content")
     logprobs = (choice.get("logprobs") or {}).get("content")
-    if isinstance(content, list):
-        yield from _parts(content, index)
+    if isinstance(content, list | dict):
+        yield from _parts(content if isinstance(content, list) else [content], index)
     elif content or logprobs:
         yield Text(_words(content), index, logprobs)
     if said.get("refusal"):
@@ -265,7 +192,7 @@ def _parts(parts: list[Any], index: int) -> Iterator[Event]:
                 yield Extra("openai", "content", part, index)
 
 
-def _call(call: dict[str, Any], index: int, calls: _Calls) -> Iterator[Event]:
+def _call(call: dict[str, Any], index: int, calls: Calls) -> Iterator[Event]:
     function = call.get("function") or call.get("custom") or {}
     name = function.get("name") or ""
     at, fresh = calls.place(call, name)
@@ -280,7 +207,7 @@ def _call(call: dict[str, Any], index: int, calls: _Calls) -> Iterator[Event]:
 
 def done(reason: str, index: int, *, tools: bool = False) -> Done:
     """The end of a choice; an upstream that says `stop` after tool calls means the calls."""
-    known = REASONS.get(reason, "other")
+    known = REASONS.get(reason) or REASONS.get(reason.lower(), "other")
     return Done("tool" if tools and known == "stop" else known, index, reason)
 
 
@@ -314,8 +241,9 @@ def index_of(choice: dict[str, Any], at: int = 0) -> int:
 
 
 def reason_of(choice: dict[str, Any]) -> str:
-    """Why a choice ended; empty where it has not."""
-    return _words(choice.get("finish_reason"))
+    """Why a choice ended; empty where it has not. Some servers say "null" as a word until it has."""
+    reason = _words(choice.get("finish_reason"))
+    return "" if reason == "null" else reason
 
 
 def _words(value: Any) -> str:
@@ -326,17 +254,21 @@ def _words(value: Any) -> str:
 
 
 def _count(fields: Any, name: str) -> int:
-    """A number of tokens that may be missing."""
+    """A number of tokens that may be missing; some servers write `5.0`."""
     value = fields.get(name) if type(fields) is dict else None
+    if type(value) is float and value.is_integer():
+        value = int(value)
     return value if type(value) is int and 0 <= value < 2**53 else 0
 
 
 def check_chunk(name: str, data: dict[str, Any]) -> None:
-    """Raise the fault of a chunk that is an error, or not a chunk."""
+    """Raise the fault of a chunk that is an error, or not a chunk. A sign of life is one without choices."""
     if data.get("error") or name == "error":
         raise fault_in_band(data)
-    if not isinstance(data.get("choices"), list) and not data.get("usage"):
-        raise UpstreamBroken("the upstream sent a chunk without choices")
+    if isinstance(data.get("choices"), list) or data.get("usage") or name == "ping":
+        return
+    if data.get("object") != "chat.completion.chunk":
+        raise _no_answer(data, "the upstream sent a chunk without choices")
 
 
 def check_answer(data: dict[str, Any]) -> None:
@@ -345,7 +277,21 @@ def check_answer(data: dict[str, Any]) -> None:
         raise fault_in_band(data)
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or any(not isinstance(choice, dict) for choice in choices):
-        raise UpstreamBroken("the upstream sent an answer without choices")
+        raise _no_answer(data, "the upstream sent an answer without choices")
+    for choice in choices:
+        check_choice(choice)
+
+
+def check_choice(choice: dict[str, Any]) -> None:
+    """Raise the fault of a choice that ended with an error of its own, as OpenRouter's do."""
+    if choice.get("error"):
+        raise fault_in_band(choice)
+
+
+def _no_answer(data: dict[str, Any], otherwise: str) -> Fault:
+    """The fault of what has no choices: an error said flatly, or nonsense."""
+    said = data.get("object") == "error" or isinstance(data.get("message"), str) or "detail" in data
+    return fault_in_band(data) if said else UpstreamBroken(otherwise)
 
 
 def text_of(value: Any) -> str:

@@ -349,6 +349,7 @@ def _tool(index: int, tool: dict[str, Any]) -> Tool:
         return Tool(name="", extra=tool)
     if not isinstance(tool.get("name"), str):
         raise InvalidField(f"tools[{index}].name must be a string", field=f"tools[{index}].name")
+    check_object(f"tools[{index}].parameters", tool.get("parameters"))
     return Tool(tool["name"], tool.get("description") or "", tool.get("parameters"), tool.get("strict"))
 
 

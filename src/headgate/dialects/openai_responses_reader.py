@@ -30,7 +30,7 @@ from headgate.core.faults import UpstreamBroken, UpstreamFault
 from headgate.dialects.errors import fault_in_band
 from headgate.dialects.openai_chat_reader import text_of
 from headgate.dialects.openai_responses import NAME, unsealed
-from headgate.dialects.sse import SseReader, WholeReader, decode, frame, peek
+from headgate.dialects.sse import IDLE, SseReader, WholeReader, decode, frame, peek
 
 FINAL = "final"
 """The name of the Extra that holds the frame which ends a watched stream; the Writer sends it at the Receipt."""
@@ -169,7 +169,7 @@ class Watcher(SseReader):
         fault: UpstreamFault | None = None
         try:
             for name, data in self._frames.feed(chunk):
-                if not self.finished and data != b"[DONE]":
+                if not self.finished and data not in IDLE:
                     self._watch(name, data, passed, meant)
         except UpstreamFault as caught:
             fault = caught
@@ -208,6 +208,11 @@ class WholeWatcher(WholeReader):
         check_answer(data)
         yield Verbatim(body)
         yield from _bare(data)
+
+
+def reader(*, stream: bool) -> StreamReader | AnswerReader:
+    """What reads the whole meaning of an answer, streamed or whole, for a caller of another dialect."""
+    return StreamReader() if stream else AnswerReader()
 
 
 def watcher(*, stream: bool) -> Watcher | WholeWatcher:

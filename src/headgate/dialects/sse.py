@@ -15,6 +15,8 @@ import msgspec
 from headgate.core.events import Event
 from headgate.core.faults import UpstreamBroken
 
+IDLE = frozenset({b"", b"[DONE]", b"[DONE] "})
+"""Data that says nothing: a sign of life, and the end mark of OpenAI's dialect, which others send too."""
 LINE_LIMIT = 16 * 1024 * 1024
 BODY_LIMIT = 64 * 1024 * 1024
 
@@ -118,8 +120,8 @@ class SseReader:
             raise UpstreamBroken("the upstream ended its answer in the middle")
 
     def frame(self, name: str, data: bytes) -> Iterable[Event]:
-        """Decode one frame. `[DONE]` ends what OpenAI's dialect streams; others never send it."""
-        if data.strip() == b"[DONE]":
+        """Decode one frame."""
+        if data in IDLE:
             return ()
         return self.event(name, decode(data))
 
@@ -171,7 +173,7 @@ def peek(decoder: Callable[[bytes], T], data: bytes) -> T:
         return decoder(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return decoder(_ESCAPES.sub(lambda found: b"\\ufffd" if found[1] else found[0], data))
+            return decoder(_ESCAPES.sub(lambda found: b"\\ufffd" if found[1] else found[0], data.removeprefix(_BOM)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UpstreamBroken("the upstream sent something that is not JSON") from None
 

@@ -49,7 +49,7 @@ def embed_request(call: EmbedCall) -> dict[str, Any]:
 
 def read(data: dict[str, Any], count: int) -> Embedded:
     """The `count` vectors of either answer, in order. Raises the fault it reports, or UpstreamBroken."""
-    if "error" in data:
+    if data.get("error"):
         raise fault_in_band(data)
     try:
         if "embedding" in data:

@@ -19,7 +19,8 @@ from headgate.core.faults import Fault, Unsupported
 from headgate.core.seams import Answered, Ask, Provider, Reader, Wire
 from headgate.dialects import huggingface_embeddings, openai_chat, openai_embeddings
 from headgate.dialects.openai_chat_forward import forward
-from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader, Watcher, WholeWatcher
+from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader
+from headgate.dialects.openai_chat_watcher import Watcher, WholeWatcher
 from headgate.dialects.openai_chat_writer import request
 from headgate.dialects.sse import decode
 from headgate.providers import _http

@@ -1,16 +1,18 @@
 """Finding providers: a kind is a file here, an entry point in the group `headgate.providers`, or a preset.
 
-There is no list to edit. Presets are vendors that speak OpenAI's dialect: rows of `presets.toml`.
+There is no list to edit, and a plug-in that cannot be loaded harms nobody but those who ask for it. Presets are vendors
+that speak OpenAI's dialect: rows of `presets.toml`.
 """
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pkgutil import iter_modules
 from typing import Any, ClassVar
@@ -24,6 +26,7 @@ from headgate.providers import openai
 from headgate.providers._http import Options
 
 GROUP = "headgate.providers"
+log = logging.getLogger("headgate")
 
 
 class Kind(Struct, frozen=True):
@@ -35,27 +38,40 @@ class Kind(Struct, frozen=True):
 
 
 @cache
-def kinds() -> dict[str, Kind]:
-    """Every kind that can be named, by name. A file wins over a preset, a preset over an entry point."""
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    named = {name: _kind(name, point.load()) for name, point in found.items()}
-    named |= {row["name"]: _preset(row) for row in _rows()}
-    own = [module.name for module in iter_modules(headgate.providers.__path__) if not module.name.startswith("_")]
-    for name in own:
-        module = import_module(f"headgate.providers.{name}")
-        if hasattr(module, "connect"):
-            named[name] = _kind(name, module)
-    return named
+def loaders() -> dict[str, Callable[[], Kind]]:
+    """What loads each kind that can be named. A file wins over a preset, a preset over an entry point."""
+    points = entry_points(group=GROUP)
+    modules = [module.name for module in iter_modules(headgate.providers.__path__)]
+    own = [name for name in modules if not name.startswith("_") and name != "kinds"]
+    named: dict[str, Callable[[], Kind]] = {point.name: partial(_plugged, point) for point in points}
+    named |= {row["name"]: partial(_preset, row) for row in _rows()}
+    return named | {name: partial(_own, name) for name in own}
 
 
+@cache
 def kind_of(name: str) -> Kind:
-    """The kind of that name. Raises LookupError, which names the nearest one there is."""
-    known = kinds()
+    """The kind of that name; no other is loaded.
+
+    Raises LookupError, which names the nearest one there is, or the plug-in that cannot be loaded.
+    """
+    known = loaders()
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
         raise LookupError(f'there is no provider of the kind "{name}"; {hint}')
-    return known[name]
+    return known[name]()
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """Every kind, by name; a plug-in that cannot be loaded is left out, and the log says why."""
+    found: dict[str, Kind] = {}
+    for name in loaders():
+        try:
+            found[name] = kind_of(name)
+        except LookupError as error:
+            log.warning("%s", error)
+    return found
 
 
 def options_of(config: Config) -> dict[str, Options]:
@@ -74,8 +90,19 @@ def options_of(config: Config) -> dict[str, Options]:
     return options
 
 
-def _kind(name: str, module: Any) -> Kind:
+def _own(name: str) -> Kind:
+    module: Any = import_module(f"headgate.providers.{name}")
     return Kind(name, module.Options, module.connect)
+
+
+def _plugged(point: EntryPoint) -> Kind:
+    try:
+        module = point.load()
+        return Kind(point.name, module.Options, module.connect)
+    except Exception as error:
+        origin = f"{point.value}, of {point.dist.name} {point.dist.version}" if point.dist else point.value
+        said = f'the plug-in "{point.name}" ({origin}) cannot be loaded: {type(error).__name__}: {error}'
+        raise LookupError(said) from error
 
 
 def _rows() -> Iterator[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 A caller who speaks the same dialect is forwarded: its bytes, with the model's name replaced. Callers of the Responses
 API and of the older completions are forwarded too where the server has them, else they are served by chat completions.
-A server that turns out not to have the older completions for a model is asked for a chat again.
+A server that turns out not to have the older completions for a model is asked for a chat again, and one whose model is
+only in the Responses API is asked there, whatever the caller speaks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from headgate.dialects import (
     openai_responses_request,
 )
 from headgate.dialects.openai_chat_forward import forward
-from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader, Watcher, WholeWatcher
+from headgate.dialects.openai_chat_reader import AnswerReader, StreamReader
+from headgate.dialects.openai_chat_watcher import Watcher, WholeWatcher
 from headgate.dialects.openai_chat_writer import request
 from headgate.dialects.openai_responses import NAME as RESPONSES
 from headgate.dialects.sse import decode
@@ -33,6 +35,7 @@ from headgate.providers import _http
 
 _MOST_REMEMBERED = 1000
 _COMPLETES = re.compile(r"(ft:)?(gpt-3\.5-turbo-instruct|babbage|davinci)")
+_ONLY_RESPONSES = re.compile(r"only supported in v1/responses")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,7 +44,8 @@ class Options(_http.Options):
 
     `max_tokens_field` is the name under which the server takes the bound on its answer. `responses` says whether the
     server has the Responses API; by default only OpenAI's own is taken to have it. `completions` says whether it has
-    the older completions; by default all are taken to have them, OpenAI itself for those of its models that do.
+    the older completions; by default all are taken to have them, OpenAI itself for those of its models that do. `chats`
+    set to false says that it has the Responses API alone.
     """
 
     env: ClassVar[Mapping[str, str]] = {"OPENAI_API_KEY": "api_key", "OPENAI_BASE_URL": "base_url"}
@@ -54,10 +58,17 @@ class Options(_http.Options):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     responses: bool | None = None
     completions: bool | None = None
+    chats: bool = True
 
 
 class OnlyChats(UpstreamMissing):
     """The upstream has no older completions for this model: the same call may be asked as a chat."""
+
+    then = Then.AGAIN
+
+
+class OnlyResponses(UpstreamMissing):
+    """The upstream has this model in the Responses API alone: the same call may be asked there."""
 
     then = Then.AGAIN
 
@@ -78,7 +89,8 @@ class OpenAI(_http.HttpProvider):
         self._stream_usage = options.stream_usage
         self._own = own
         self._chats: set[str] = set()
-        self._responses = own if options.responses is None else options.responses
+        self._only_responses: set[str] = set()
+        self._responses = own or not options.chats if options.responses is None else options.responses
         account = {"openai-organization": options.organization, "openai-project": options.project}
         self._headers = (*_http.bearer(options.api_key), *((name, value) for name, value in account.items() if value))
 
@@ -90,6 +102,9 @@ class OpenAI(_http.HttpProvider):
         if self._completes(call):
             body = openai_completions.forward(call, stream_usage=self._stream_usage)
             return self._ask("/completions", body, call.model, stream=call.stream)
+        if self._responds(call.model):
+            body = _encode(openai_responses_request.request(call.prompt, call.model, stream=call.stream))
+            return self._ask("/responses", body, call.model, stream=call.stream)
         same = call.dialect == self.dialect
         body = self._forward(call) if same else self._translate(call)
         return self._ask("/chat/completions", body, call.model, stream=call.stream)
@@ -100,13 +115,18 @@ class OpenAI(_http.HttpProvider):
             return openai_responses_reader.watcher(stream=call.stream)
         if self._completes(call):
             return Watcher() if call.stream else openai_completions.WholeWatcher()
+        if self._responds(call.model):
+            return openai_responses_reader.reader(stream=call.stream)
         if call.dialect == self.dialect:
             return self.watched() if call.stream else WholeWatcher()
         return self.streamed() if call.stream else self.whole()
 
     def refused(self, call: Call, answered: Answered) -> Fault:
-        """What a refusal means; one of the older completions is remembered, so that the next try is a chat."""
+        """What a refusal means; where another API has the model is remembered, so that the next try goes there."""
         fault = self.fault(answered)
+        if _ONLY_RESPONSES.search(fault.message) and len(self._only_responses) < _MOST_REMEMBERED:
+            self._only_responses.add(call.model)
+            return OnlyResponses(fault.message)
         unknown = self.options.completions is None and len(self._chats) < _MOST_REMEMBERED
         if unknown and isinstance(fault, UpstreamMissing) and self._completes(call):
             self._chats.add(call.model)
@@ -123,6 +143,10 @@ class OpenAI(_http.HttpProvider):
             return False
         known = self.options.completions
         return bool(_COMPLETES.match(call.model)) if known is None and self._own else known is not False
+
+    def _responds(self, model: str) -> bool:
+        """Whether the Responses API is asked, by a call that came in another dialect."""
+        return model in self._only_responses or not self.options.chats
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors, also of token ids."""

@@ -249,7 +249,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.close()
             return
-        request_id = id_of(self.headers or ())
+        request_id = id_of(dict(self.headers or ()))
         content = body_of(fault, surface_of({"path": (self.url or b"").decode("latin-1")}), request_id)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
         self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)

@@ -50,6 +50,7 @@ class Direct(Response):
         "headers",
         "keep_alive",
         "more_body",
+        "named",
         "response_complete",
     )
     message_event = Silent()
@@ -68,7 +69,8 @@ class Direct(Response):
         self.connection = connection
         self.handler = handler
         self.headers = headers
-        self.request_id = id_of(headers)
+        self.named = dict(headers)
+        self.request_id = id_of(self.named)
         self.body = b""
         self.keep_alive = keep_alive
         self.last_write = 0.0

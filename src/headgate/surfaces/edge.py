@@ -31,7 +31,7 @@ from headgate.surfaces.line import Line
 from headgate.surfaces.lines import Headers
 from headgate.surfaces.once import once, scope_of
 from headgate.surfaces.response import Response, Silence
-from headgate.surfaces.wishes import key_of, reuse_of, wishes_of
+from headgate.surfaces.wishes import key_of, reuse_of, wishes
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -85,9 +85,10 @@ class OneShot(Struct, frozen=True):
 
 
 class Arrival(NamedTuple):
-    """A request as it came: its headers, the socket's peer, and its body, or what must be asked for it."""
+    """A request as it came: its headers, also by name, the socket's peer, its body, or what must be asked for it."""
 
     headers: Headers
+    named: dict[bytes, bytes]
     client: Any
     body: bytes | None
     receive: Any
@@ -107,7 +108,8 @@ class Edge:
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             line = Line(scope.get("headgate.connection"), receive)
-            arrival = Arrival(scope["headers"], scope.get("client"), None, receive)
+            headers = scope["headers"]
+            arrival = Arrival(headers, dict(headers), scope.get("client"), None, receive)
             await self._handle(endpoint, arrival, Response(send, request_id_of(scope)), line)
 
         return handle
@@ -117,7 +119,7 @@ class Edge:
 
         async def handle(direct: Direct) -> None:
             connection = direct.connection
-            arrival = Arrival(direct.headers, connection.client, direct.body, None)
+            arrival = Arrival(direct.headers, direct.named, connection.client, direct.body, None)
             await self._handle(endpoint, arrival, direct, Line(connection, None))
 
         return handle
@@ -130,7 +132,7 @@ class Edge:
             if runtime.draining or runtime.in_flight > self._most:
                 raise Overloaded(_STOPPING if runtime.draining else _FULL)
             identify = runtime.identify
-            who = identify.known(arrival.headers) or await identify.verify(arrival.headers)
+            who = identify.known(arrival.headers, arrival.named) or await identify.verify(arrival.headers)
             body = arrival.body
             if body is None:
                 body = await read_body(arrival.receive, self._max_body)
@@ -145,9 +147,9 @@ class Edge:
             if endpoint.stream is not None:
                 call.stream = endpoint.stream
             call.reuse = self._runtime.reuse
-            if (wishes := wishes_of(arrival.headers)) is not None:
-                call.reuse = reuse_of(wishes, call.reuse)
-                if key := key_of(wishes):
+            if wishes(arrival.named):
+                call.reuse = reuse_of(arrival.named, call.reuse)
+                if key := key_of(arrival.named):
                     await self._once(endpoint, who, call, key, body, response)
                     return
             with line:

@@ -19,7 +19,7 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; HEAD is GET without the body, which the server leaves out."""
-        request_id = id_of(scope["headers"])
+        request_id = id_of(dict(scope["headers"]))
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         scope = {**scope, "method": method, SETTLED: request_id}
         exchange = _Exchange(scope, receive, send, self._limit)

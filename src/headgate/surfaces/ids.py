@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from random import getrandbits
 from typing import Any
 
@@ -15,12 +15,12 @@ _SANE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 def request_id_of(scope: Mapping[str, Any]) -> str:
     """The id that was settled on already, or `id_of` the request's headers."""
-    return scope.get(SETTLED) or id_of(scope["headers"])
+    return scope.get(SETTLED) or id_of(dict(scope["headers"]))
 
 
-def id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def id_of(named: Mapping[bytes, bytes]) -> str:
     """The caller's `X-Request-Id` if it is a sane one, else a fresh id. Header names are in lower case."""
-    wished = dict(headers).get(b"x-request-id")
+    wished = named.get(b"x-request-id")
     if wished is not None and _SANE.fullmatch(wished):
         return wished.decode()
     return f"req_{getrandbits(96):024x}"

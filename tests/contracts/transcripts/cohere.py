@@ -117,7 +117,7 @@ _CITING["message"]["citations"] = [_CITATION]
 _STREAMED = stream(_CITED)
 _STREAMED[-1:-1] = [event("citation-start", 0, {"citations": _CITATION}), event("citation-end", 0)]
 _PLANNED = FEATURES["words_and_tools"].says
-_CALLED = Answer((structs.replace(_PLANNED.first, text=""),))
+_THOUGHT = Answer((structs.replace(_PLANNED.first, text="", thinking=_PLANNED.first.text),))
 
 VENDOR = Vendor(
     model="command-a-03-2025",
@@ -144,6 +144,6 @@ VENDOR = Vendor(
     in_band=(sse({"type": "message-end", "delta": {"error": "internal error"}}, "message-end"), UpstreamDown),
     special={
         "citations": Special(_CITING, _STREAMED, _CITED, ("citations",)),
-        "tool_plan": Special(whole(_PLANNED), stream(_PLANNED), _CALLED, ("tool_plan",)),
+        "tool_plan": Special(whole(_PLANNED), stream(_PLANNED), _THOUGHT),
     },
 )
