@@ -6,7 +6,12 @@
     python3 dev.py test ARGUMENTS    only pytest, with these arguments
     python3 dev.py test-clients [ARGUMENTS]  the tests with clients and upstreams that others wrote, Node's too if it is
                                      there (makes .venv-clients and node_modules; arguments as of pytest)
+    python3 dev.py test-soak [ARGUMENTS]  the tests of caps, faults and losses, for an hour (as of pytest)
     python3 dev.py bench [OPTIONS]   measure against nginx (options as of bench/run.py)
+    python3 dev.py bench stores      what limits in Redis and a ledger in PostgreSQL cost
+    python3 dev.py bench workers     what several processes gain
+    python3 dev.py bench usage       who used what, asked of a growing ledger
+    python3 dev.py bench publish     all four, one after the other, into bench/RESULTS.md (each takes --quick)
     python3 dev.py lock [OPTIONS]    write requirements/*.txt anew (options as of `uv pip compile`, e.g. --upgrade)
     python3 dev.py help              this
 
@@ -33,6 +38,10 @@ DEV = ROOT / "requirements" / "dev.txt"
 CLIENTS = ROOT / "requirements" / "clients.txt"
 COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out within days
 
+SOAK = ("tests/simulation", "tests/journeys/test_exact_caps.py", "tests/journeys/test_ledger_survives.py")
+SOAKED = {"HEADGATE_SCHEDULES": "300000", "HEADGATE_ROUNDS": "50"}
+
+BENCHES = ("stores", "workers", "usage")
 CHECKS = (
     ("format", "ruff", "format", "--check"),
     ("lint", "ruff", "check"),
@@ -124,10 +133,23 @@ def test_clients(arguments: list[str]) -> int:
     return run(python_of(CLIENTS_VENV), "-m", "pytest", CLIENTS_TESTS, "-rs", *arguments)
 
 
+def test_soak(arguments: list[str]) -> int:
+    """Run the tests that look for rare failures many times longer than every run does."""
+    environment(DEV)
+    os.environ.update({name: os.environ.get(name, value) for name, value in SOAKED.items()})
+    return run(PYTHON, "-m", "pytest", "-n", "2", *SOAK, *arguments)
+
+
 def bench(arguments: list[str]) -> int:
     """Measure; see bench/README.md."""
-    environment(CORE)
-    return run(PYTHON, "bench/run.py", *arguments)
+    name, *options = arguments or [""]
+    if name == "publish":
+        return max([bench([*which, "--publish", *options]) for which in ([], *([each] for each in BENCHES))])
+    if name not in BENCHES:
+        environment(CORE)
+        return run(PYTHON, "bench/run.py", *arguments)
+    environment(DEV)  # has the servers
+    return run(PYTHON, f"bench/{name}.py", *options)
 
 
 def lock(arguments: list[str]) -> int:
@@ -150,7 +172,14 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets a sentence, not a traceback
         sys.exit(f"Headgate needs Python 3.11 or newer; this is {sys.version.split()[0]}")
     command, *arguments = sys.argv[1:] or ["help"]
-    commands = {"serve": serve, "test": test, "test-clients": test_clients, "bench": bench, "lock": lock}
+    commands = {
+        "serve": serve,
+        "test": test,
+        "test-clients": test_clients,
+        "test-soak": test_soak,
+        "bench": bench,
+        "lock": lock,
+    }
     if command in ("help", "--help", "-h"):
         say(__doc__)
         return 0

@@ -70,10 +70,10 @@ def expand(ranges: str) -> set[int]:
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Generator[None, None, None]:
-    """What is started in here stays on this core."""
+def pinned(*cores: int) -> Generator[None, None, None]:
+    """What is started in here stays on these cores."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -107,12 +107,14 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 class Process:
-    """A running program with all its children, pinned to one core; it prints into `home/log`."""
+    """A running program with all its children, pinned to cores; it prints into `home/log`."""
 
-    def __init__(self, command: Sequence[str], home: Path, core: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], home: Path, cores: Sequence[int], environment: Mapping[str, str]
+    ) -> None:
         self.home = home
         self.began = time.monotonic()
-        with (home / "log").open("wb") as log, pinned(core):
+        with (home / "log").open("wb") as log, pinned(*cores):
             self.popen = subprocess.Popen(
                 command,
                 cwd=home,
@@ -218,10 +220,10 @@ def fresh(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def upstream(core: int, chunks: int = 100, gap_us: int = 20_000) -> Generator[int, None, None]:
+def upstream(*cores: int, chunks: int = 100, gap_us: int = 20_000) -> Generator[int, None, None]:
     """The fake OpenAI, on the port that is yielded."""
     port = free_port()
-    process = Process([str(build("upstream")), str(port), str(chunks), str(gap_us)], fresh("upstream"), core, {})
+    process = Process([str(build("upstream")), str(port), str(chunks), str(gap_us)], fresh("upstream"), cores, {})
     try:
         await_answer(process, port, {}, 5)
         yield port
@@ -230,10 +232,10 @@ def upstream(core: int, chunks: int = 100, gap_us: int = 20_000) -> Generator[in
 
 
 @contextlib.contextmanager
-def running(target: Target, upstream_port: int, core: int) -> Generator[tuple[Process, int, float], None, None]:
+def running(target: Target, upstream_port: int, *cores: int) -> Generator[tuple[Process, int, float], None, None]:
     """A started target: its process, its port, and the seconds it took to its first answer."""
     place = Place(free_port(), upstream_port, fresh(target.name))
-    process = Process(target.command(place), place.home, core, target.environment)
+    process = Process(target.command(place), place.home, cores, target.environment)
     try:
         yield process, place.port, await_answer(process, place.port, target.headers, target.patience)
     except BenchError as error:

@@ -52,12 +52,12 @@ class Ratio(NamedTuple):
     high: float
 
 
-def ratio(rounds: Sequence[Round], target: str, key: str) -> Ratio | None:
+def ratio(rounds: Sequence[Round], target: str, key: str, yardstick: str = YARDSTICK) -> Ratio | None:
     """None where there is nothing to divide by."""
     quotients = [
-        figures[target][key] / figures[YARDSTICK][key]
+        figures[target][key] / figures[yardstick][key]
         for figures in calm(rounds)
-        if target in figures and figures.get(YARDSTICK, {}).get(key, 0) > 0
+        if target in figures and figures.get(yardstick, {}).get(key, 0) > 0
     ]
     return Ratio(median(quotients), min(quotients), max(quotients)) if quotients else None
 
@@ -88,15 +88,23 @@ def with_spread(found: Ratio, rounds: int) -> str:
     return number(found.median) + spread
 
 
-def table(rounds: Sequence[Round], targets: Sequence[str], *, show_raw: bool, markdown: bool) -> str:
+def table(
+    rounds: Sequence[Round],
+    targets: Sequence[str],
+    *,
+    show_raw: bool,
+    markdown: bool,
+    yardstick: str = YARDSTICK,
+    metrics: Sequence[Metric] = METRICS,
+) -> str:
     """A row a metric, a column a target; each cell is the median ratio and, in brackets, its spread."""
-    header = [f"times {YARDSTICK}" if YARDSTICK in rounds[0] else "", *targets]
+    header = [f"times {yardstick}" if yardstick in rounds[0] else "", *targets]
     rows = [header]
-    for metric in METRICS:
+    for metric in metrics:
         row = [metric.title]
         for name in targets:
-            found, figure = ratio(rounds, name, metric.key), raw(rounds, name, metric.key)
-            parts = [] if found is None else ["1" if name == YARDSTICK else with_spread(found, len(calm(rounds)))]
+            found, figure = ratio(rounds, name, metric.key, yardstick), raw(rounds, name, metric.key)
+            parts = [] if found is None else ["1" if name == yardstick else with_spread(found, len(calm(rounds)))]
             if show_raw and figure is not None:
                 parts.append(f"{number(figure)} {metric.unit}")
             row.append(" · ".join(parts) or "-")

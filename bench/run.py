@@ -2,7 +2,8 @@
 
     python bench/run.py              a quarter of an hour at most; prints ratios to nginx, writes bench/out/result.json
     python bench/run.py --quick      two short rounds: enough to see a regression, not to publish
-    python bench/run.py --markdown   the table as Markdown, for the documentation
+    python bench/run.py --markdown   the table as Markdown
+    python bench/run.py --publish    and into bench/RESULTS.md
 
 Needs Linux, Python 3.11, a C compiler and nginx; LiteLLM comes with bench/peers.sh. bench/README.md tells the method.
 """
@@ -22,6 +23,7 @@ from typing import Any
 import harness
 import report
 from harness import BenchError, Cores, Window
+from published import publish
 from targets import KEY, OUT, Load, Target, targets
 
 MEGABYTE = 1_000_000
@@ -35,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two rounds of 1.5 seconds")
     parser.add_argument("--only", metavar="NAMES", default="", help="targets to measure, e.g. nginx,headgate")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--publish", action="store_true", help="write the table into bench/RESULTS.md")
     parser.add_argument("--raw", action="store_true", help="print this machine's own figures beside the ratios")
     parser.add_argument(
         "--command",
@@ -143,6 +146,8 @@ def main() -> int:
     (OUT / "result.json").write_text(text + "\n", encoding="utf-8")
     print(report.table(rounds, names, show_raw=options.raw or report.YARDSTICK not in names, markdown=options.markdown))
     print(f"\n{report.footnote(rounds)}")
+    if options.publish:
+        publish("gateways", report.table(rounds, names, show_raw=False, markdown=True), report.footnote(rounds))
     return 0
 
 

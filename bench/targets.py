@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ requests = "100_000_000/minute"
 requests = "1_000_000_000/minute"
 
 [store]
-url = "sqlite:///{home}/headgate.db"
+url = "{store}"
 """
 
 
@@ -127,13 +128,41 @@ class Headgate(Target):
             "PYTHONPATH": str(ROOT / "src"),
         }
 
+    def config(self, place: Place) -> Path:
+        """Its configuration."""
+        store = f"sqlite:///{place.home}/headgate.db"
+        return place.write("headgate.toml", HEADGATE.format(upstream=place.upstream, model=MODEL, store=store))
+
     def command(self, place: Place) -> Sequence[str]:
         """See the base class."""
-        text = HEADGATE.format(upstream=place.upstream, model=MODEL, home=place.home)
-        config = place.write("headgate.toml", text)
+        config = self.config(place)
         if self.override:
             return shlex.split(self.override.format(port=place.port, upstream=place.upstream, config=config))
         return [python(), "-m", "headgate", "serve", "--config", str(config), "--port", str(place.port)]
+
+
+class Fleet(Headgate):
+    """Headgate as one of a fleet: limits in Redis at `shared`, the ledger in PostgreSQL at `store`, several workers."""
+
+    def __init__(self, name: str, *, shared: str = "", store: str = "", workers: int = 1) -> None:
+        super().__init__()
+        self.name = name
+        self.shared = shared
+        self.store = store
+        self.workers = workers
+
+    def config(self, place: Place) -> Path:
+        """See the base class."""
+        store = self.store or f"sqlite:///{place.home}/headgate.db"
+        text = HEADGATE.format(upstream=place.upstream, model=MODEL, store=store)
+        text += f"[server]\nworkers = {self.workers}\n"
+        if self.shared:
+            text += f'[shared]\nurl = "{self.shared}"\n'
+        config = place.write("headgate.toml", text)
+        migrate = [python(), "-m", "headgate", "migrate", "--config", str(config)]
+        environment = {"PATH": os.environ.get("PATH", ""), **self.environment}
+        subprocess.run(migrate, env=environment, check=True, stdout=subprocess.DEVNULL)
+        return config
 
 
 LITELLM = """\

@@ -27,7 +27,7 @@ from targets import ROOT
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from headgate.core.entry import Entry  # noqa: E402 - found by the line above
-from headgate.stores import schema, usage  # noqa: E402
+from headgate.stores import usage  # noqa: E402
 from headgate.stores.ledger import COLUMNS, LedgerTable  # noqa: E402
 from headgate.stores.postgres import PostgresDatabase  # noqa: E402
 from headgate.stores.sqlite import SqliteDatabase  # noqa: E402
@@ -92,12 +92,18 @@ def empty(kind: str) -> Iterator[SqliteDatabase | PostgresDatabase]:
 
 
 def fill(database: SqliteDatabase | PostgresDatabase, number: int) -> None:
-    """So many calls, evenly over the year; the sums as the migration makes them, as inserts would."""
-    [migration] = [each for each in schema.migrations() if each.name == "0005_usage"]
-    sums = [(sql, ()) for sql in migration.statements if "INSERT INTO usage_" in sql]
-    database.run((FILL, (0, number - 1, number)), *sums)
+    """So many calls, evenly over the year; the sums are what inserts would have made."""
+    database.run((FILL, (0, number - 1, number)), *(sums_of(table, length) for table, length in usage.LENGTHS.items()))
     for table in ("entries", "usage_hours", "usage_days"):
         database.run((f"ANALYZE {table}", ()))
+
+
+def sums_of(table: str, length: int) -> tuple[str, tuple[()]]:
+    """What fills a table of sums from the rows."""
+    names, sums = ", ".join(usage.NAMES), ", ".join(f"SUM({name})" for name in usage.SUMS)
+    places = ", ".join(str(place + 1) for place in range(1 + len(usage.NAMES)))
+    select = f"SELECT start - start % {length}, {names}, {sums} FROM {usage.ROWS} GROUP BY {places}"
+    return f"INSERT INTO {table} ({', '.join(usage.COLUMNS)}) {select}", ()
 
 
 def seconds(ask: Callable[[], object]) -> float:
@@ -168,6 +174,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=int, default=10_000_000, help="calls of the largest ledger (default: %(default)s)"
     )
+    parser.add_argument("--quick", action="store_true", help="up to 100,000 calls")
     parser.add_argument("--only", choices=KINDS, help="one of the databases")
     parser.add_argument("--plans", action="store_true", help="print how the databases find the totals of 30 days")
     parser.add_argument("--publish", action="store_true", help="write the tables into bench/RESULTS.md")
@@ -178,7 +185,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Fill, ask, print, write."""
     options = arguments()
-    sizes = [10**power for power in range(4, 12) if 10**power <= max(options.most, SMALLEST)]
+    most = 100_000 if options.quick else max(options.most, SMALLEST)
+    sizes = [10**power for power in range(4, 12) if 10**power <= most]
     published: list[str] = []
     for kind in [options.only] if options.only else KINDS:
         found = measure(kind, sizes)

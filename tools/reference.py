@@ -19,14 +19,14 @@ from headgate.config.sections import BUILT_IN_TIERS, Section
 from headgate.config.tree import Config
 from headgate.config.values import Says
 from headgate.core import faults
-from headgate.core.entry import Entry
 from headgate.core.faults import Fault, Then
 from headgate.core.seams import Counter, Embedder
 from headgate.providers import _http, openai
 from headgate.providers.kinds import GROUP, Kind, kinds
 from headgate.surfaces.faults import TABLE, Surface, body_of, status_of
 from headgate.surfaces.said import REQUEST_ID, SAMPLES
-from headgate.telemetry.metrics import SECONDS, Metrics
+from headgate.telemetry.families import COUNTERS, GAUGES, SECONDS, TIMES
+from headgate.telemetry.metrics import OTHER, SERIES
 from headgate.testing import ScriptedWire
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -196,44 +196,44 @@ METRICS = f"""\
 `GET /metrics` in Prometheus's text format; with `Accept: application/json` a summary of all calls and their cost.
 It needs the admin key unless `[telemetry] public_metrics` is set. {GENERATED}
 
-Numbers are those of one process since its start, except for the JSON summary, which comes from the ledger. They are
-counted from the ledger's entries after those are written, so they are up to a quarter of a second old.
+Numbers are those of one service since its start, of all its workers together, whichever of them answers; except for the
+JSON summary, which comes from the ledger. Counters and histograms are made from the ledger's entries after those are
+written, so they are up to a quarter of a second old; gauges of other workers are up to a second old. A worker that died
+keeps what it counted and loses its gauges.
 
-| metric | type | labels | meaning |
-| --- | --- | --- | --- |
+| metric | type | labels | meaning | of several workers |
+| --- | --- | --- | --- | --- |
 """
 LABELS = """
 - `surface`: the endpoint, such as `chat`, `openai.chat`, `anthropic.messages`.
 - `provider`, `model`: the target that answered; empty for a call that reached none.
 - `status`: `ok`, `refused` (never reached a model), `failed` (no answer), `partial` (cut after the first byte),
   `cancelled` (the caller left).
-- `error`: an `error_code` of the [errors](errors.md); empty where there was none.
-- `kind`: `in` or `out`.
+- `error`: an `error_code` of the [errors](errors.md), or `cancelled`; empty where there was none.
+- `kind`: of tokens `in` or `out`; of refusals `requests`, `tokens`, `spend` or `concurrent`.
+- `limit`: the limit's name, as in the `RateLimit` headers and `headgate limits show`.
+- `detail`: `cached` and `cache_write` (parts of the tokens in), `reasoning` (part of the tokens out).
 - `target`: `provider/model`. `key`: the place of a provider's key in the configuration, from 1.
+- `cache`: how a lookup ended, such as `hit` or `miss`.
+- `part`: a check of `/ready`.
 
 """
 
 
 def metrics() -> str:
     """Every metric, with its labels."""
-    counted = Metrics()
-    counted.record(
-        [Entry(id="", at=0, request_id="", first_ms=1, tries=2, tokens_in=1, cost=cost) for cost in (1, None)]
-    )
-    for gauge in (counted.tripped, counted.busy, counted.latency):
-        gauge.labels("").set(0)
-    counted.in_flight.set(0)
-    counted.key_tripped.labels("", "").set(0)
-    counted.degraded.labels("").set(0)
-    rows = []
-    for family in counted.registry.collect():
-        name = family.name + ("_total" if family.type == "counter" else "")
-        labels = ", ".join(
-            f"`{label}`" for label in (family.samples[0].labels if family.samples else ()) if label != "le"
-        )
-        rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |\n")
+    rows = [
+        *(_metric(f"{name}_total", "counter", each.labels, each.meaning, "sum") for name, each in COUNTERS.items()),
+        *(_metric(name, "histogram", each.labels, each.meaning, "sum") for name, each in TIMES.items()),
+        *(_metric(name, "gauge", each.labels, each.meaning, each.together) for name, each in GAUGES.items()),
+    ]
     buckets = f"The histograms' buckets end at {', '.join(f'{bound:g}' for bound in SECONDS)} seconds.\n"
-    return METRICS + "".join(rows) + LABELS + buckets
+    most = f"A metric has at most {SERIES:,} sets of labels; what is more is counted under `{OTHER}`.\n"
+    return METRICS + "".join(rows) + LABELS + buckets + most
+
+
+def _metric(name: str, kind: str, labels: tuple[str, ...], meaning: str, together: str) -> str:
+    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning} | {together} |\n"
 
 
 CLI = f"""\

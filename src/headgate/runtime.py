@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headgate.access.identify import Identify
 from headgate.access.keys import KeyRing
@@ -20,9 +20,20 @@ from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
-from headgate.telemetry.metrics import Metrics
+from headgate.telemetry.metrics import Gauges, Metrics
+
+if TYPE_CHECKING:
+    from headgate.telemetry.traces import Tracer
 
 RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Busy(NamedTuple):
+    """What a server has to do now: open connections, requests being answered, those whose answer has begun."""
+
+    connections: int = 0
+    requests: int = 0
+    streams: int = 0
 
 
 @dataclass(slots=True)
@@ -33,6 +44,7 @@ class Runtime:
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
     of what calls can be served without. `in_flight` calls are being answered. `reuse` is what holds for calls that do
     not say whether they may be cached.
+    `gauges` says how everything stands, `busy` what the server has to do.
     """
 
     config: Config
@@ -54,5 +66,8 @@ class Runtime:
     started: float = field(default_factory=time.time)
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
     degraded: dict[str, Callable[[], str]] = field(default_factory=dict)
+    gauges: Callable[[], Gauges] = dict
+    busy: Callable[[], Busy] = Busy
+    tracer: Tracer | None = None
     draining: bool = False
     in_flight: int = 0

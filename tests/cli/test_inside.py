@@ -52,8 +52,9 @@ def test_explain_names_the_targets_in_order_and_the_limits_with_what_is_left(run
     told = explained(run, "--model", "assistant", "--key", key)
     assert (told["caller"], told["tier"], told["allowed"]) == ("user:ada", "free", True)
     assert [target["target"] for target in told["targets"]] == ["echo/one", "echo/two"]
-    assert ("7 requests a minute", 7) in [(limit["limit"], limit["left"]) for limit in told["limits"]]
-    assert ("$0.50 a day", "$0.50") in [(limit["limit"], limit["left"]) for limit in told["limits"]]
+    assert ("7 requests a minute", 7) in [(limit["rule"], limit["left"]) for limit in told["limits"]]
+    assert ("$0.50 a day", 0.5) in [(limit["rule"], limit["left"]) for limit in told["limits"]]
+    assert not any(limit["refuses"] for limit in told["limits"])
 
 
 def test_explain_says_who_may_not(run):

@@ -199,12 +199,24 @@ def test_the_past_is_told_by_caller_and_model_without_what_was_refused(store):
             entry("c", at=NOON - 2 * DAY, kind="user", model="m", cost=7),
             entry("d", at=NOON + 2, model="m", status="refused"),
             entry("e", at=NOON - 3 * DAY, cost=9),
+            entry("f", at=NOON - DAY, model="n", tokens_in=8, cache="hit"),
+            entry("g", at=NOON - DAY / 2, model="n", tokens_in=2, cache="miss"),
         ]
     )
     hour = Past(NOON + 3600, "key", "alice", "", "", "m", 2, 7, 5)
     since = NOON - 2.25 * DAY
-    assert store.past(since, HOUR) == [Past(NOON - 2 * DAY + 3600, "user", "alice", "", "", "m", 1, 0, 7), hour]
-    assert [(p.end, p.cost) for p in store.past(since, 86_400)] == [(NOON - 2 * DAY + 3600, 7), (NOON + DAY / 2, 5)]
+    assert store.past(since, HOUR) == [
+        Past(NOON - 2 * DAY + 3600, "user", "alice", "", "", "m", 1, 0, 7),
+        Past(NOON - DAY + 3600, "key", "alice", "", "", "n", 1, 0, 0),
+        Past(NOON - DAY / 2 + 3600, "key", "alice", "", "", "n", 1, 2, 0),
+        hour,
+    ]
+    assert [(p.end, p.cost, p.tokens) for p in store.past(since, DAY)] == [
+        (NOON - 2 * DAY + 3600, 7, 0),
+        (NOON - DAY / 2, 0, 0),
+        (NOON + DAY / 2, 5, 7),
+        (NOON + DAY / 2, 0, 2),
+    ]
     assert store.past(NOON, HOUR) == [hour]
 
 

@@ -270,3 +270,79 @@ async def test_money_is_counted_to_the_last_billionth(bench):
     assert await left(bench, Want("s", "spend", 1, budget, 86_400.0)) == 1
     grant.settle({"spend": 10**30})
     assert await left(bench, Want("s", "spend", 1, budget, 86_400.0)) == 0
+
+
+async def test_a_reset_forgets_what_was_used_and_nothing_else(bench):
+    await granted(bench, requests(1, key="a"), tokens(90, 100), requests(1, key="b"))
+    await bench.limiter.reset([requests(1, key="a"), tokens(1, 100)])
+    assert await left(bench, requests(1, key="a")) == 1
+    assert await left(bench, tokens(1, 100)) == 100
+    assert await left(bench, requests(1, key="b")) == 0
+    await granted(bench, requests(1, key="a"), tokens(100, 100))
+    await refused(bench, requests(1, key="a"))
+
+
+async def test_what_ran_while_its_limit_was_reset_is_settled_with_nobody(bench):
+    before = await granted(bench, tokens(100, 100), concurrent(1))
+    await bench.limiter.reset([tokens(1, 100), concurrent(1)])
+    after = await granted(bench, tokens(60, 100), concurrent(1))
+    before.settle({"tokens": 10})
+    assert await left(bench, tokens(1, 100)) == 40
+    await refused(bench, concurrent(1))
+    after.settle({"tokens": 5})
+    assert await left(bench, tokens(1, 100)) == 95
+    assert await left(bench, concurrent(1)) == 1
+
+
+async def test_a_reset_of_what_was_never_used_changes_nothing(bench):
+    await bench.limiter.reset([requests(3), concurrent(2)])
+    await bench.limiter.reset([])
+    for _ in range(3):
+        await granted(bench, requests(3))
+    await refused(bench, requests(3))
+
+
+async def test_an_allowance_on_top_ends_with_its_window(bench):
+    for _ in range(2):
+        await granted(bench, requests(2))
+    await bench.sleep(20)
+    assert await left(bench, requests(2)) == 0
+    await granted(bench, Want("r", "requests", -3, 2, 60.0))
+    assert await left(bench, requests(2)) == 3
+    for _ in range(3):
+        await granted(bench, requests(2))
+    await refused(bench, requests(2))
+    await bench.sleep(40.1)  # the first two have left, the allowance still holds
+    for _ in range(2):
+        await granted(bench, requests(2))
+    await refused(bench, requests(2))
+    await bench.sleep(20)  # the allowance and what it let in have left
+    await refused(bench, requests(2))
+    await bench.sleep(40.1)
+    for _ in range(2):
+        await granted(bench, requests(2))
+    await refused(bench, requests(2))
+
+
+async def test_an_allowance_lets_in_what_the_limit_alone_never_would(bench):
+    await refused(bench, tokens(150, 100))
+    await granted(bench, tokens(-100, 100))
+    grant = await granted(bench, tokens(150, 100))
+    grant.settle({"tokens": 120})
+    assert await left(bench, tokens(1, 100)) == 80
+
+
+async def test_an_allowance_may_be_more_than_a_double_can_count(bench):
+    budget = 3 * 10**15
+    want = Want("s", "spend", budget, budget, 86_400.0)
+    await granted(bench, want)
+    await granted(bench, Want("s", "spend", -2 * budget, budget, 86_400.0))
+    await granted(bench, Want("s", "spend", 2 * budget - 1, budget, 86_400.0))
+    assert await left(bench, Want("s", "spend", 1, budget, 86_400.0)) == 1
+    await refused(bench, Want("s", "spend", 2, budget, 86_400.0))
+
+
+async def test_an_allowance_is_forgotten_with_a_reset(bench):
+    await granted(bench, Want("r", "requests", -5, 2, 60.0))
+    await bench.limiter.reset([requests(2)])
+    assert await left(bench, requests(2)) == 2

@@ -46,8 +46,8 @@ async def test_a_call_is_under_way_until_its_answer_is_over():
     await ask(route, spoken)
     assert (target.busy, target.upstream.active, spoken.tries) == (1, 1, 1)
     assert target.heard_at
-    spoken.ended(None)
-    spoken.ended(None)
+    spoken.over(None)
+    spoken.over(None)
     assert (target.busy, target.upstream.active) == (0, 0)
 
 
@@ -68,7 +68,7 @@ async def test_a_refused_key_is_passed_over_at_once_and_its_call_answered_by_ano
     for _ in range(5):
         spoken = Spoken()
         await ask(Route("m", (target,)), spoken)
-        spoken.ended(None)
+        spoken.over(None)
     assert (len(refusing.calls), len(speaking.calls)) == (1, 5)
     assert target.upstream.keys[1].breaker.tripped
     assert not target.breaker.tripped
@@ -81,7 +81,7 @@ async def test_a_limited_key_is_not_waited_for_while_another_is_free():
     for _ in range(3):
         spoken = Spoken()
         await ask(Route("m", (target,)), spoken)
-        spoken.ended(None)
+        spoken.over(None)
     assert time.monotonic() - begun_at < 2
     assert (len(limited.calls), len(speaking.calls)) == (1, 3)
 
@@ -102,7 +102,7 @@ async def test_a_target_whose_keys_rest_is_passed_over():
     for _ in range(2):
         spoken = Spoken()
         assert await ask(route, spoken) == list(SAID)
-        spoken.ended(None)
+        spoken.over(None)
     assert len(other.calls) == 2
 
 
@@ -166,7 +166,7 @@ async def test_the_trial_of_a_call_with_a_bug_is_free_for_the_next():
     target.breaker._open_until = 0.0
     spoken = Spoken()
     await ask(route, spoken)
-    spoken.ended(KeyError("a bug"))
+    spoken.over(KeyError("a bug"))
     assert target.breaker.allows()
 
 
@@ -191,7 +191,7 @@ class TestHedges:
         assert silent.hung_up == 1
         assert (spoken.target, spoken.tries) == (route.targets[1], 2)
         assert [target.busy for target in route.targets] == [0, 1]
-        spoken.ended(None)
+        spoken.over(None)
         assert route.targets[1].busy == 0
         assert not route.targets[0].breaker.last_fault
 
@@ -233,7 +233,7 @@ class TestHedges:
         with pytest.raises(UpstreamRejected, match="first"):
             await ask(route, spoken)
         assert (len(one.calls), len(two.calls), spoken.tries) == (1, 1, 2)
-        spoken.ended(UpstreamRejected("first"))
+        spoken.over(UpstreamRejected("first"))
         assert [target.busy for target in route.targets] == [0, 0]
 
     async def test_a_caller_who_leaves_cancels_both(self):

@@ -76,7 +76,7 @@ def test_every_command_that_is_named_can_be_given():
     said = [(block.where, line) for block in all_blocks("sh") for line in block.text.splitlines()]
     commands = [(where, found) for where, line in said if (found := PROMPT.match(line))]
     own = {found[2].split()[0] for _, found in commands if found[1] == "python3 dev.py"}
-    assert own <= {"serve", "test", "bench", "lock"}
+    assert own <= {"serve", "test", "test-clients", "bench", "lock"}
     faults = {
         f"{where} {found[0]}": wrong(shlex.split(found[2])) for where, found in commands if found[1] == "headgate"
     }

@@ -38,14 +38,21 @@ class Fleet:
 
     async def kill_a_worker(self) -> None:
         """SIGKILL for one of the first service's workers, once all of them listen."""
-        await eventually(self._all_listen)
+        await self.all_there()
         self._workers()[0].send_signal(signal.SIGKILL)
+
+    async def all_there(self) -> None:
+        """Wait until every worker of the first service listens, those too that replace others."""
+        await eventually(self._all_listen, 30.0)
 
     def _workers(self) -> list[psutil.Process]:
         return psutil.Process(self.services[0].process.pid).children()
 
     async def _all_listen(self) -> bool:
-        lines = [worker.net_connections("tcp") for worker in self._workers()]
+        try:
+            lines = [worker.net_connections("tcp") for worker in self._workers()]
+        except psutil.NoSuchProcess:  # killed a moment ago
+            return False
         return len(lines) > 1 and all(any(line.status == psutil.CONN_LISTEN for line in mine) for mine in lines)
 
 

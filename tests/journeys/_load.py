@@ -75,7 +75,7 @@ class Load:
         headers = {"X-API-Key": "key-of-ann", "X-Request-Id": request_id, "Connection": "close"}
         async with connected(port) as line:
             await line.send(request("POST", PATHS[surface], body, headers))
-            got = await line.answer()
+            got = await line.answer(30.0)
         self.statuses[got.status] += 1
         if not got.complete or (got.status == 200 and not ended(surface, got)):
             self.cut += 1

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import time
+from copy import deepcopy
 from email.utils import formatdate
 
 import pytest
@@ -336,7 +337,7 @@ async def test_answers_of_strange_shapes_are_no_bug(service, upstreams, kind):
             yield path, other
 
     def with_change(path, other):
-        body = answer(kind)
+        body = deepcopy(answer(kind))
         at = body
         for key in path[:-1]:
             at = at[key]

@@ -88,7 +88,6 @@ async def test_workers_whose_database_and_counters_come_and_go(upstreams, tmp_pa
                 async with load.on(service.port):
                     await without_the_database(base, load)
                 assert load.cut == 0
-                assert set(load.statuses) == {200}
                 async with load.on(service.port):
                     await without_the_counters(store)
                 assert load.cut == 0
@@ -135,4 +134,4 @@ async def lose_workers(here: Fleet, load: Load) -> None:
         for _ in range(2 * ROUNDS):
             await asyncio.sleep(0.3)
             await here.kill_a_worker()
-        await asyncio.sleep(0.3)
+        await here.all_there()  # whoever comes in another's place takes over what it left

@@ -48,7 +48,7 @@ async def test_calls_beyond_the_bound_are_refused_before_any_work_and_not_as_a_l
                 assert int(refused.headers["retry-after"]) >= 1
                 assert "ratelimit" not in refused.headers
         assert (await service.get("/health")).status == 200
-        assert "headgate_in_flight 3.0" in (await service.get("/metrics", key=ADMIN)).text
+        assert "headgate_in_flight_requests 4.0" in (await service.get("/metrics", key=ADMIN)).text
         assert not upstreams.requests(other)
         for answer in await asyncio.gather(*busy):
             check_good("simple", answer)

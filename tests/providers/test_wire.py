@@ -322,8 +322,10 @@ async def test_leaving_a_stream_hangs_up_on_the_upstream_at_once(asker):
 async def test_a_cancelled_call_hangs_up_on_the_upstream_at_once(asker, steps):
     async with ScriptedUpstream(steps) as upstream:
         task = asyncio.create_task(asker.whole(upstream, stream=True))
-        await asyncio.sleep(0.1)
-        assert len(upstream.requests) == 1
+        async with asyncio.timeout(5):
+            while not upstream.requests:  # noqa: ASYNC110 - tests may look and wait
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -6,17 +6,24 @@ import subprocess
 import sys
 
 import pytest
-from msgspec import structs
 
 from headgate.core.entry import Entry
 from headgate.stores import schema
-from headgate.stores.ledger import COLUMNS, LedgerTable
+from headgate.stores.ledger import LedgerTable
 from headgate.stores.opening import open_database
 from journeys._service import SOURCE
 
 HOUR = 3600.0
 DAY = 24 * HOUR
 START = 20_000 * DAY
+# fmt: off
+COLUMNS = [
+    "id", "at", "request_id", "kind", "principal", "key_id", "tier", "address", "surface", "stream", "model",
+    "provider", "target", "tries", "tokens_in", "tokens_out", "cached", "cache_write", "reasoning",
+    "estimated", "cost", "price", "cache", "first_ms", "total_ms", "status", "finish", "error",
+]
+"""Of the first version's rows."""
+# fmt: on
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -35,7 +42,8 @@ def test_rows_from_before_the_sums_are_in_the_sums(empty, monkeypatch):
         Entry(id=str(n), at=START + at, request_id="r", kind="key", principal="ann", key_id="k", tokens_in=2, cost=cost)
         for n, (at, cost) in enumerate([(0.0, 5), (HOUR - 0.4, None), (HOUR, 7), (DAY - 0.5, 11), (DAY, 13)])
     ]
-    empty.run(*empty.inserts("entries", COLUMNS, [structs.astuple(entry) for entry in old]))
+    rows = [[getattr(entry, name) for name in COLUMNS] for entry in old]
+    empty.run(*empty.inserts("entries", COLUMNS, rows))
     monkeypatch.undo()
     assert "0005_usage" in empty.migrate()
     table = LedgerTable(empty)

@@ -69,6 +69,10 @@ class KeyRing:
         """Whether a caller's key has not been revoked since; True for callers without a key."""
         return principal.kind != "key" or principal.key_id in self._digests or principal.key_id in self._fixed
 
+    def __len__(self) -> int:
+        now = self._clock()
+        return sum(until > now for _, until in self._keys.values())
+
     def refresh(self) -> None:
         """Take over what changed in the source. Blocking, from any thread; raises what the source raises."""
         if self._source is None:

@@ -16,9 +16,11 @@ from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.caching import cache_of, reuse_of
 from headgate.boot.clearing import clear_up
+from headgate.boot.gauges import Pulse
 from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
 from headgate.boot.reload import take_over, watch
+from headgate.boot.tracer import tracer_of
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
 from headgate.core.faults import Unavailable
@@ -36,41 +38,47 @@ from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
+from headgate.telemetry.crew import Crew
 from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from headgate.stores.redis import RedisLimiter
+    from headgate.telemetry.traces import Tracer
 
 log = logging.getLogger("headgate")
 
 
 class Recorded:
-    """The ledger's store, with metrics and log lines made from the same batches."""
+    """The ledger's store, with metrics, log lines and traces made from the same batches."""
 
-    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog) -> None:
+    def __init__(self, table: LedgerTable, metrics: Metrics, lines: CallLog, tracer: Tracer | None) -> None:
         self._table = table
         self._metrics = metrics
         self._lines = lines
+        self._tracer = tracer
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write them down first; only what is safe is counted."""
         self._table.write(entries)
         self._metrics.record(entries)
         self._lines.write(entries)
+        if self._tracer is not None:
+            self._tracer.write(entries)
 
 
 @asynccontextmanager
-async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
-    """A Runtime for this configuration. Raises ConfigError, Unavailable."""
+async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
+    """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
         database = open_database(config.store.url, config.base_dir)
         stack.callback(database.close)
         await asyncio.to_thread(make_ready, database)
-        metrics = Metrics()
+        metrics = Metrics(crew)
         entries = LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
-        ledger = Ledger(Recorded(entries, metrics, lines), database.folder / "outbox", others=entries)
+        tracer = _traced(stack, config)
+        ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
         keys = KeyStore(database)
@@ -98,6 +106,7 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
             responses=ResponseTable(database),
             idempotency=IdempotencyTable(database),
             metrics=metrics,
+            tracer=tracer,
             reload=lambda: take_over(runtime, sources),
             reuse=reuse_of(config),
         )
@@ -105,12 +114,18 @@ async def open_runtime(config: Config) -> AsyncIterator[Runtime]:
         _look_after(limiter, runtime, stack)
         stack.push_async_callback(lambda: runtime.identify.aclose())  # noqa: PLW0108 - a reload replaces it
         stack.push_async_callback(close_wires, sources)
-        _background(stack, clear_up(entries, runtime.responses, config.store.keep))
-        _background(stack, ring.watch())
-        _background(stack, renew(runtime.idempotency))
-        _background(stack, watch(runtime, sources))
-        _freeze()
+        _watch_over(stack, runtime, sources)
+        _settle_down()
         yield runtime
+
+
+def _watch_over(stack: AsyncExitStack, runtime: Runtime, sources: dict[str, Source]) -> None:
+    """Keep up with keys, configuration and leases, clear up, and measure how everything stands."""
+    pulse = Pulse(runtime)
+    runtime.gauges = pulse.gauges
+    cleared = clear_up(runtime.entries, runtime.responses, runtime.config.store.keep)
+    for work in (runtime.ring.watch(), watch(runtime, sources), renew(runtime.idempotency), cleared, pulse.beat()):
+        _background(stack, work)
 
 
 async def renew(table: IdempotencyTable) -> None:
@@ -123,8 +138,16 @@ async def renew(table: IdempotencyTable) -> None:
             log.warning("the leases of Idempotency-Keys could not be renewed: %s", fault.message)
 
 
-def _freeze() -> None:
-    """What is there now stays; and requests make few cycles: the default looks for them too often."""
+def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:
+    """The tracer, which sends what waits before it is closed."""
+    tracer = tracer_of(config)
+    if tracer is not None:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
+    return tracer
+
+
+def _settle_down() -> None:
+    """What is there now stays; requests make few cycles, and the default looks for them too often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -79,12 +79,12 @@ def _retire(gone: dict[str, Source], identify: Identify) -> None:
         asyncio.ensure_future(work).add_done_callback(lambda done: done.exception())
 
 
-def _stamps(files: Iterable[Path]) -> list[tuple[str, float, int]]:
+def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int, int]]:
     stamps = []
     for path in files:
         try:
             stat = path.stat()
-            stamps.append((str(path), stat.st_mtime, stat.st_size))
+            stamps.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
         except OSError:
-            stamps.append((str(path), 0.0, 0))
+            stamps.append((str(path), 0, 0, 0))
     return stamps

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import click
@@ -18,9 +20,11 @@ from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
 from headgate.boot.workers import Workers
 from headgate.config import Config, ConfigError, Problem, load
+from headgate.runtime import Busy
 from headgate.stores.opening import make_ready, open_database
 from headgate.surfaces import server
 from headgate.surfaces.app import Headgate
+from headgate.telemetry.crew import Crew
 from headgate.telemetry.logs import configure
 
 UNSENT = 64 * 1024
@@ -47,21 +51,32 @@ def serve(
     click.echo(banner(config, sources, port), err=True)
     if not several:
         work(config, listener)
-    elif not Workers(lambda: work(config, listen(config.server.host, port, several=True)), config.server.workers).run():
-        raise RuntimeError("the workers cannot start")
+        return
+    with TemporaryDirectory(prefix="headgate-") as folder:
+
+        def one_of_several(place: int) -> None:
+            work(config, listen(config.server.host, port, several=True), Crew(Path(folder), place))
+
+        if not Workers(one_of_several, config.server.workers).run():
+            raise RuntimeError("the workers cannot start")
 
 
-def work(config: Config, listener: socket.socket) -> None:
+def work(config: Config, listener: socket.socket, crew: Crew | None = None) -> None:
     """Serve from one process, on its own socket."""
-    app = create_app(config)
+    app = create_app(config, crew)
     server.serve(
         app,
         listener,
         drain=config.server.drain,
         head=config.server.head_timeout,
         body=config.server.body_timeout,
+        on_start=lambda busy: _start(app, busy),
         on_stop=lambda: _stop(app),
     )
+
+
+def _start(app: Headgate, busy: Callable[[], Busy]) -> None:
+    app.runtime.busy = busy
 
 
 def _stop(app: Headgate) -> None:

@@ -28,12 +28,16 @@ log = logging.getLogger("headgate")
 
 
 class Workers:
-    """Runs `work`, which returns when its process was told to stop, in `number` processes."""
+    """Runs `work`, which returns when its process was told to stop, in `number` processes.
 
-    def __init__(self, work: Callable[[], None], number: int) -> None:
+    It is told its place, 0 or more: whoever is started for one that died gets the place of that one.
+    """
+
+    def __init__(self, work: Callable[[int], None], number: int) -> None:
         self._work = work
         self._number = number
         self._started: dict[int, float] = {}
+        self._places: dict[int, int] = {}
         self._stopping = False
         self._early = 0
         self._reading, self._writing = os.pipe()
@@ -52,14 +56,16 @@ class Workers:
         return self._early < TRIES
 
     def _start(self) -> None:
+        place = min(set(range(self._number)) - set(self._places.values()))
         with _held_back():
             pid = os.fork()
             if pid:
                 self._started[pid] = time.monotonic()
+                self._places[pid] = place
                 return
-            self._become_worker()
+            self._become_worker(place)
 
-    def _become_worker(self) -> NoReturn:
+    def _become_worker(self, place: int) -> NoReturn:
         code = 1
         try:
             os.setpgid(0, 0)
@@ -68,7 +74,7 @@ class Workers:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             threading.Thread(target=self._follow_parent, name="headgate-parent", daemon=True).start()
-            self._work()
+            self._work(place)
             code = 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
@@ -90,6 +96,7 @@ class Workers:
         except ChildProcessError:
             return
         lived = time.monotonic() - self._started.pop(pid, 0.0)
+        self._places.pop(pid, None)
         if self._stopping:
             return
         self._early = self._early + 1 if lived < EARLY else 0

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -59,8 +59,18 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
-def print_table(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str, right: Sequence[str] = ()) -> None:
-    """Print rows of the same keys; `right` names the columns of numbers, `empty` says that there are none."""
+def print_table(
+    rows: Sequence[Mapping[str, object]],
+    *,
+    as_json: bool,
+    empty: str,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Print rows of the same keys; `right` names the columns of numbers, `empty` says that there are none.
+
+    The columns of `whole` are never broken, so that what stands in them can be copied.
+    """
     if as_json:
         print_json(rows)
         return
@@ -72,7 +82,8 @@ def print_table(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: s
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(name.replace("_", " "), justify=justify, overflow="fold", no_wrap=name in whole)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console(highlight=False, markup=False, emoji=False).print(table)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headgate.cli._service import address_of
 from headgate.cli._shared import config_option, example
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ async def _connect(stack: AsyncExitStack, config: Config, model: str, url: str |
     """Through the service that was named or answers at the configured address; else in this process."""
     import httpx2
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.server.host, config.server.host)  # noqa: S104
-    address = (url or f"http://{host}:{config.server.port}").rstrip("/")
+    address = address_of(config, url)
     client = await stack.enter_async_context(httpx2.AsyncClient(timeout=httpx2.Timeout(5, read=600)))
     try:
         here = (await client.get(f"{address}/health")).is_success

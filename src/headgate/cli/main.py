@@ -14,6 +14,7 @@ from headgate.cli.check import check
 from headgate.cli.explain import explain
 from headgate.cli.init import init
 from headgate.cli.keys import keys
+from headgate.cli.limits import limits
 from headgate.cli.migrate import migrate
 from headgate.cli.new_provider import new_provider
 from headgate.cli.openapi import openapi
@@ -59,7 +60,7 @@ def sentence(error: Exception) -> str:
 
 @click.group(
     cls=Commands,
-    commands=[serve, init, check, explain, keys, token, chat, usage, replay, migrate, openapi, new_provider],
+    commands=[serve, init, check, explain, keys, limits, token, chat, usage, replay, migrate, openapi, new_provider],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nBegin with:\n  headgate init\n  headgate serve",
 )

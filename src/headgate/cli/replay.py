@@ -13,7 +13,7 @@ from headgate.cli._shared import example, json_option, print_json
 
 if TYPE_CHECKING:
     from headgate.core.call import Call
-    from headgate.core.events import Event
+    from headgate.core.events import Event, Reply
     from headgate.core.seams import Writer
 
 _FRAME = re.compile(rb".*?(?:\r?\n\r?\n|\r\r|\Z)", re.DOTALL)
@@ -73,21 +73,24 @@ def _caller(surface: str, *, stream: bool) -> tuple[Call, Writer]:
 def _steps(data: bytes, kind: str, surface: str, call: Call, writer: Writer) -> Iterator[dict[str, Any]]:
     """What happens to each frame, and at the end."""
     from headgate.core.entry import Entry
-    from headgate.core.events import Receipt
+    from headgate.core.events import Receipt, Reply, Usage
     from headgate.core.faults import Fault
 
     reader = _reader(kind, call)
     frames = _FRAME if re.search(rb"\n\r?\n|\r\r", data) else _LINE
     step: dict[str, Any] = {}
+    reply = Reply()
     try:
         for frame in filter(None, frames.findall(data)):
             step = {"in": frame.decode("utf-8", "replace"), "events": [], "out": ""}
-            _follow(reader.feed(frame), writer, step)
+            _follow(reader.feed(frame), writer, step, reply)
             yield step
         step = {"in": "", "events": [], "out": ""}
-        _follow(reader.close(), writer, step)
-        receipt = Receipt(Entry(id="replay", at=0.0, request_id="replay", provider=kind, model="replay"))
-        _follow([receipt], writer, step)
+        _follow(reader.close(), writer, step, reply)
+        used = reply.usage or Usage(0, 0)
+        entry = Entry(id="replay", at=0.0, request_id="replay", provider=kind, model="replay")
+        entry.tokens_in, entry.tokens_out, entry.cached = used.tokens_in, used.tokens_out, used.cached
+        _follow([Receipt(entry)], writer, step, reply)
     except Fault as fault:
         from headgate.surfaces.faults import body_of
 
@@ -96,8 +99,9 @@ def _steps(data: bytes, kind: str, surface: str, call: Call, writer: Writer) -> 
     yield step
 
 
-def _follow(events: Iterable[Event], writer: Writer, step: dict[str, Any]) -> None:
+def _follow(events: Iterable[Event], writer: Writer, step: dict[str, Any], reply: Reply) -> None:
     for event in events:
+        reply.add(event)
         step["events"].append(repr(event))
         step["out"] += writer.feed(event).decode("utf-8", "replace")
 

@@ -310,7 +310,20 @@ class Telemetry(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")
     public_metrics: bool = Field(False, description="`/metrics` without the admin key.")
+    otlp_endpoint: str = Field(
+        "", repr=False, description="Where traces go: `http://127.0.0.1:4318`, an OTLP/HTTP collector; empty: none."
+    )
+    otlp_headers: Hidden = Field(None, description="Headers for the collector, `name=value`, comma separated.")
+    trace_share: float = Field(
+        1.0, ge=0, le=1, description="Part of the calls that are traced, of those whose callers did not decide."
+    )
+    trace_upstream: bool = Field(False, description="Whether providers are sent the trace's id (`traceparent`).")
     public_docs: bool = Field(True, description="`/docs`, `/redoc` and `/openapi.json` for everyone.")
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        return url and _scheme(url, "http", "https")
 
 
 class UsdPerMillion(Section):

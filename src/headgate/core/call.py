@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from headgate.core.faults import Forbidden
+from headgate.core.trace import Trace
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -208,6 +209,7 @@ class Call(Struct, kw_only=True):
     id: str = ""
     surface: str = ""
     address: str = ""
+    trace: Trace | None = None
     system: System | None = None
     clocks: Clocks = Clocks()
     deadline: float = float("inf")

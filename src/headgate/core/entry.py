@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from headgate.core.trace import Trace
+
+PASSING = frozenset({"limit", "limit_kind", "attempts", "trace"})
+"""Fields of an Entry that metrics, logs and traces are made of, and the ledger's table does not keep."""
+
+
+class Attempt(Struct, frozen=True):
+    """One try at a target (`provider/model`): when it began, how many milliseconds it took, and its fault's code."""
+
+    target: str
+    at: float
+    ms: float
+    error: str = ""
+
 
 class Entry(Struct, kw_only=True):
     """A call as it is written down. Times are seconds since the epoch, durations milliseconds, money nano-USD.
@@ -13,6 +27,8 @@ class Entry(Struct, kw_only=True):
     it would have been.
     `status`: `ok`, `refused` (never reached a model), `failed` (no answer), `partial` (cut after the first byte),
     `cancelled` (the caller left). `error` is the fault's code. `estimated` marks token counts that no provider gave.
+    `limit` names the limit that refused the call, `limit_kind` what it counts. `attempts` are there where the first one
+    failed. `trace` is its place in its caller's trace.
     """
 
     id: str
@@ -44,6 +60,18 @@ class Entry(Struct, kw_only=True):
     status: str = "ok"
     finish: str = ""
     error: str = ""
+    limit: str = ""
+    limit_kind: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    trace: Trace | None = None
+
+    @property
+    def tried(self) -> tuple[Attempt, ...]:
+        """Every try at a target."""
+        if self.attempts or not self.tries:
+            return self.attempts
+        error = "cancelled" if self.status == "cancelled" else self.error
+        return (Attempt(f"{self.provider}/{self.target}", self.at, self.total_ms, error),)
 
     @property
     def cost_usd(self) -> float | None:

@@ -149,7 +149,8 @@ class Grant(Protocol):
 class Limiter(Protocol):
     """Counts in sliding windows: no window of W seconds ever holds more than its limit by what `reserve` let in.
 
-    All wants are taken in one atomic step, or none is; their keys differ. A want of 0 always fits.
+    All wants are taken in one atomic step, or none is; their keys differ. A want of 0 always fits, and so does one of
+    less: it is an allowance on top of the limit, which ends with its window. What is `concurrent` has none.
     """
 
     async def reserve(self, wants: Sequence[Want]) -> Grant | Refusal:
@@ -158,6 +159,10 @@ class Limiter(Protocol):
 
     async def levels(self, wants: Sequence[Want]) -> Sequence[Level]:
         """How the rules stand, taking nothing."""
+        ...
+
+    async def reset(self, wants: Sequence[Want]) -> None:
+        """Forget what is counted under their keys: calls that run, and allowances on top, too. Raises Unavailable."""
         ...
 
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from headgate.config import Tier
 from headgate.core.call import Call
 from headgate.core.entry import Entry
-from headgate.core.faults import Fault, Forbidden
+from headgate.core.faults import Fault, Forbidden, LimitReached
 from headgate.core.principal import Principal, allowed
 from headgate.core.seams import Limiter, Refusal
 from headgate.engine.hold import Hold, status_of
 from headgate.engine.ledger import Ledger, new_id
-from headgate.engine.levels import fault_of
+from headgate.engine.levels import fault_of, name_of
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
@@ -69,6 +69,9 @@ class Admission:
         """Write down a call that never reached a model."""
         entry.status = status_of(fault, spoke=False)
         entry.error = fault.code
+        if isinstance(fault, LimitReached) and fault.levels:
+            refusing = Refusal(fault.levels).worst.want
+            entry.limit, entry.limit_kind = name_of(refusing), refusing.kind
         fault.recorded = True
         await self._ledger.written(entry)
 
@@ -105,6 +108,8 @@ def entry_of(who: Principal | None, call: Call) -> Entry:
         stream=call.stream,
         model=call.model,
     )
+    if call.trace is not None:
+        entry.trace = call.trace
     if who is not None:
         entry.kind, entry.principal, entry.key_id, entry.tier = who.kind, who.id, who.key_id, who.tier
     return entry

@@ -107,7 +107,7 @@ class Flight:
             ended = error
             raise
         finally:
-            self.spoken.ended(ended)
+            self.spoken.over(ended)
             self.over = True
             self._tell()
 

@@ -62,9 +62,14 @@ async def hedged(
             won = next((task for task in asking if task in done and task.exception() is None), None)
         return (won or next(iter(asking))).result()
     finally:
-        spoken.tries = sum(said.tries for said in asking.values())
         chosen = asking.pop(won) if won is not None else next(iter(asking.values()))
-        spoken.target, spoken.speaks = chosen.target, won is not None
+        spoken.target, spoken.since, spoken.speaks = chosen.target, chosen.since, won is not None
+        for said in asking.values():
+            if len(said.failed) < said.tries:
+                said.ended("cancelled")
+        every = {id(said): said for said in (chosen, *asking.values())}.values()
+        spoken.tries = sum(said.tries for said in every)
+        spoken.failed = tuple(attempt for said in every for attempt in said.failed)
         try:
             await _leave(asking)
         except asyncio.CancelledError:
@@ -82,7 +87,7 @@ async def _leave(asking: dict[asyncio.Task[T], Spoken]) -> None:
     for task, said in asking.items():
         if task.cancelled() or task.exception() is not None:
             continue
-        said.ended(asyncio.CancelledError())
+        said.over(asyncio.CancelledError())
         await _close(task.result())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from headgate.core.call import Call, System
-from headgate.core.entry import Entry
+from headgate.core.entry import Attempt, Entry
 from headgate.core.events import Done, Event, Open, Reply, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
 from headgate.core.seams import Grant
@@ -50,7 +50,7 @@ class Hold:
         self.entry = entry
         self.route = route
         self.system = system
-        self.spoken = Spoken()
+        self.spoken = Spoken(since=entry.at)
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
@@ -66,7 +66,7 @@ class Hold:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close: how the block ended is how the call did."""
         if self.entry.cache != "hit":
-            self.spoken.ended(error)
+            self.spoken.over(error)
         if error is None:
             self._close("ok", "")
         elif isinstance(error, Fault):
@@ -131,6 +131,8 @@ class Hold:
         target = self.spoken.target
         if target is not None:
             entry.provider, entry.target, entry.tries = target.provider_name, target.model, self.spoken.tries
+            if self.spoken.failed:
+                entry.attempts = self._attempts(status, error)
             if spoke:
                 self._charge(entry)
         entry.total_ms = (time.monotonic() - self._start) * 1000
@@ -139,6 +141,12 @@ class Hold:
             used, entry.tries, entry.saved, entry.cost = 0, 0, entry.cost or 0, 0
         self._grant.settle({"tokens": used, "spend": entry.cost or 0})
         self.safe = self._ledger.post(entry)
+
+    def _attempts(self, status: str, error: str) -> tuple[Attempt, ...]:
+        spoken = self.spoken
+        if len(spoken.failed) < spoken.tries:
+            spoken.ended("cancelled" if status == "cancelled" else error)
+        return spoken.failed
 
     def _charge(self, entry: Entry) -> None:
         price = self._prices.find(entry.provider, entry.target)

@@ -74,6 +74,11 @@ class Ledger:
         return not self._failures and not self._unsaved
 
     @property
+    def backlog(self) -> int:
+        """The bytes of entries on the local disk that the store does not have yet."""
+        return self._outbox.size
+
+    @property
     def full(self) -> bool:
         """Whether the next entry may be lost, because neither the disk nor the memory set aside has room for it."""
         return len(self._unsaved) >= MAX_UNSAVED

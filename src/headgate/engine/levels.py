@@ -58,10 +58,18 @@ class _Told(Struct, frozen=True):
     divisor: int
 
 
+def name_of(want: Want) -> str:
+    """A rule's name in headers, errors and the admin's requests: `tier-free-requests-60s`."""
+    return _name(want.scope, want.kind, want.window)
+
+
+def _name(scope: str, kind: str, window: float) -> str:
+    return _UNSAFE.sub("-", "-".join((scope, kind, f"{window:.0f}s") if window else (scope, kind)))
+
+
 @lru_cache(maxsize=4096)
 def _told(scope: str, kind: str, limit: int, window: float) -> _Told:
-    words = (scope, kind, f"{window:.0f}s") if window else (scope, kind)
-    name = f'"{_UNSAFE.sub("-", "-".join(words))}"'
+    name = f'"{_name(scope, kind, window)}"'
     divisor = _NANO_PER_MICRO if kind == "spend" else 1
     policy = f", {name};q={limit // divisor}{_UNITS.get(kind, '')}" + (f";w={window:.0f}" if window else "")
     state = f", {name};r=%d" + (";t=%d" if window else "")
@@ -92,9 +100,21 @@ def fault_of(refusal: Refusal) -> LimitReached:
     """The refusal as a fault: named for, and as long as, the rule that refuses for longest."""
     worst = refusal.worst
     kind = BudgetExhausted if worst.want.kind == "spend" else RateLimited
-    fault = kind(_sentence(worst), retry_after=worst.retry_after)
+    fault = kind(_sentence(worst), retry_after=worst.retry_after, details=_details(worst))
     fault.levels = refusal.levels
     return fault
+
+
+def _details(level: Level) -> dict[str, object]:
+    """What programs are told of the rule that refused; of a private one only whose it is."""
+    want = level.want
+    told: dict[str, object] = {"limit": want.scope}
+    if not want.private:
+        told["limit"] = name_of(want)
+        told["rule"] = f"{want.scope}: {in_words(want.kind, want.limit, want.window)}"
+    if want.window:
+        told["frees_in"] = round(level.retry_after, 3)
+    return told
 
 
 def _sentence(level: Level) -> str:
@@ -119,34 +139,45 @@ def _about(seconds: float) -> str:
 
 
 class LevelView(Struct, frozen=True, kw_only=True):
-    """A limit for people. `limit` and `left` are in `unit`: `requests`, `tokens`, `USD`, or `requests at once`.
+    """A limit for people. `limit`, `used` and `left` are in `unit`: `requests`, `tokens`, `USD`, or `requests at once`.
 
-    `resets_in` is seconds until all of it is free, None for `concurrent`; `private` marks what only operators see.
+    `refuses` says that it lets no call in now, `frees_in` in how many seconds it does again (0: it does now), and
+    `resets_in` when all of it is free; both are None where nobody knows, as for `concurrent`. `left` may be more than
+    `limit` where the operator allowed more. `private` marks what only operators see.
     """
 
+    name: str
     scope: str
     rule: str
     unit: str
     limit: float
+    used: float
     left: float
+    refuses: bool
+    frees_in: float | None
     resets_in: float | None
     private: bool = False
 
 
 def views(levels: Iterable[Level], *, private: bool = False) -> list[LevelView]:
-    """The limits for `/me`, or with the private ones, for `explain` and the operator."""
+    """The limits for `/me`, or with the private ones, for `explain` and the operator; of wants of 1 each."""
     return [_view(level.want, level) for level in levels if private or not level.want.private]
 
 
 def _view(want: Want, level: Level) -> LevelView:
     units = {"spend": "USD", "concurrent": "requests at once"}
-    money = want.kind == "spend"
+    unit = NANO if want.kind == "spend" else 1
+    refuses = level.retry_after > 0
     return LevelView(
+        name=name_of(want),
         scope=want.scope,
         rule=in_words(want.kind, want.limit, want.window),
         unit=units.get(want.kind, want.kind),
-        limit=want.limit / NANO if money else want.limit,
-        left=level.left / NANO if money else level.left,
+        limit=want.limit / unit,
+        used=max(0, want.limit - level.left) / unit,
+        left=level.left / unit,
+        refuses=refuses,
+        frees_in=round(level.retry_after, 3) if want.window or not refuses else None,
         resets_in=round(level.reset_after, 3) if want.window else None,
         private=want.private,
     )

@@ -174,11 +174,12 @@ async def _asked(target: Target, call: Call, spoken: Spoken, ask: Callable[[Prov
             if key is None:
                 raise target.keyless()
             spoken.tries += 1
-            began = time.monotonic()
+            spoken.since, began = time.time(), time.monotonic()
             try:
                 answer = await ask(key.provider, call)
             except Fault as said:
                 fault = said
+                spoken.ended(fault.code)
             except BaseException:
                 key.breaker.left()
                 raise

@@ -51,7 +51,7 @@ class LeastBusy:
         now = self._clock()
         waits = {target: self._wait(target, now) for target in targets}
         known = [wait for wait in waits.values() if wait]
-        guess = min(known, default=1.0)
+        guess = min(known, default=1.0) / 2  # who is not known yet is to be
         rank = {target: (target.busy + 1) * (waits[target] or guess) for target in targets}
         well = [target for target in targets if not target.breaker.tripped]
         chosen = min(self._rng.sample(well, min(2, len(well))), key=rank.__getitem__, default=None)

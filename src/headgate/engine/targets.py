@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from headgate.core.entry import Attempt
 from headgate.core.faults import Fault, UpstreamAuth, UpstreamBusy, UpstreamMissing, UpstreamQuota
 from headgate.core.seams import Provider
 from headgate.engine.breaker import Breaker
@@ -172,13 +173,25 @@ class Target(Struct, eq=False):
 
 
 class Spoken(Struct):
-    """Which target answers, and how many attempts it took to find it; filled in while the router works."""
+    """Which target answers, and how many attempts it took to find it; filled in while the router works.
+
+    `failed` are the attempts that failed, `since` is when the newest one began, in seconds since the epoch.
+    """
 
     target: Target | None = None
     tries: int = 0
+    failed: tuple[Attempt, ...] = ()
+    since: float = 0.0
     speaks: bool = False
 
-    def ended(self, error: BaseException | None) -> None:
+    def ended(self, error: str) -> None:
+        """The attempt that is under way has ended, with this fault's code if with any."""
+        now = time.time()
+        name = self.target.name if self.target is not None else ""
+        self.failed += (Attempt(name, self.since, (now - self.since) * 1000, error),)
+        self.since = now
+
+    def over(self, error: BaseException | None) -> None:
         """The answer is over; a target that never spoke has been judged by then."""
         if self.speaks and self.target is not None:
             self.speaks = False

@@ -7,18 +7,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, Self
 
+from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from headgate.config.values import Names
-from headgate.core.call import Call, Clocks
+from headgate.core.call import Call, CallPart, Clocks, MediaPart, Prompt, Reasoning, ResultPart
 from headgate.core.events import Event
-from headgate.core.faults import Fault, UpstreamBroken
+from headgate.core.faults import Fault, Unsupported, UpstreamBroken
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
+from headgate.core.trace import HEADER
 from headgate.providers._faults import fault_of
 
 STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
 """What a Reader stumbles with over an answer whose parts are not of the kinds that its dialect has."""
 
+_HINTS = ("messages", "user", "extra")
+_USUAL = {
+    "n": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "parallel_tools": True,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "reasoning": Reasoning(effort="none"),
+}
+_FIELDS = {
+    "parallel_tools": "parallel_tool_calls",
+    "format": "response_format",
+    "reasoning": "reasoning_effort",
+}
 log = logging.getLogger("headgate")
 
 
@@ -98,7 +115,7 @@ class HttpProvider:
 
     async def events(self, call: Call) -> Events:
         """Ask, and say what comes back."""
-        reader, ask = self.reader(call), self.ask(call)
+        reader, ask = self.reader(call), _traced(self.ask(call), call)
         if not ask.stream:
             for event in await self.answer(call):
                 yield event
@@ -117,7 +134,7 @@ class HttpProvider:
         """Ask for a whole answer, and say all that it says."""
         reader = self.reader(call)
         try:
-            reader.feed(await self.wire.fetch(self.ask(call), call.clocks, call.deadline))
+            reader.feed(await self.wire.fetch(_traced(self.ask(call), call), call.clocks, call.deadline))
         except Answered as answered:
             raise self.refused(call, answered) from None
         try:
@@ -131,6 +148,31 @@ class HttpProvider:
             return await self.wire.fetch(ask, clocks, deadline)
         except Answered as answered:
             raise self.fault(answered) from None
+
+
+def refuse_others(prompt: Prompt, vendor: str, *known: str) -> None:
+    """Raise Unsupported, naming the field, for what a prompt says beyond its words and what the vendor takes.
+
+    `known` are fields of Prompt, and kinds of MediaPart. What changes nothing for the caller may be said anyway.
+    """
+    for name in prompt.__struct_fields__:
+        value = getattr(prompt, name)
+        if name not in (*_HINTS, *known) and value not in (None, ()) and value != _USUAL.get(name):
+            raise Unsupported(f"{vendor} does not support {_FIELDS.get(name, name)}", field=_FIELDS.get(name, name))
+    for message in prompt.messages:
+        for part in message.parts:
+            if isinstance(part, MediaPart) and part.kind not in known:
+                raise Unsupported(f"{vendor} does not take {part.kind} parts", field="messages")
+            if isinstance(part, CallPart | ResultPart) and "tools" not in known:
+                raise Unsupported(f"{vendor} does not support tools", field="messages")
+
+
+def _traced(ask: Ask, call: Call) -> Ask:
+    """The request with the call's trace, where upstreams are to hear of it."""
+    trace = call.trace
+    if trace is None or not trace.told:
+        return ask
+    return structs.replace(ask, headers=(*ask.headers, (HEADER, trace.header)))
 
 
 def bearer(api_key: str) -> tuple[tuple[str, str], ...]:

@@ -89,7 +89,8 @@ class HttpWire:
         try:
             inflate = inflate_for(connection.headers, self._bounds)
             parts: list[bytes] = []
-            while chunk := await connection.read():
+            while not connection.over:
+                chunk = await connection.read()
                 parts += inflate.feed(chunk) if inflate is not None else (chunk,)
             if inflate is not None:
                 inflate.close()

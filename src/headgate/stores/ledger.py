@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-from msgspec import convert, structs
+from msgspec import convert
 
-from headgate.core.entry import Entry
+from headgate.core.entry import PASSING, Entry
 from headgate.core.faults import Unavailable
 from headgate.core.seams import Database
 from headgate.stores import usage
 from headgate.stores.usage import By, Past, Statement, Total
 
-COLUMNS = Entry.__struct_fields__
+COLUMNS = tuple(name for name in Entry.__struct_fields__ if name not in PASSING)
 WHICH = 64
 _by_id = attrgetter("id")
+_values = attrgetter(*COLUMNS)
 
 
 class LedgerTable:
@@ -74,7 +75,7 @@ class LedgerTable:
 
     def _additions(self, entries: Sequence[Entry]) -> Iterator[Statement]:
         inserts = self._database.inserts
-        yield from inserts("entries", COLUMNS, list(map(structs.astuple, entries)))
+        yield from inserts("entries", COLUMNS, list(map(_values, entries)))
         for table, rows in usage.sums(entries):
             yield from inserts(table, usage.COLUMNS, rows, usage.adding_to(table))
 

@@ -197,7 +197,7 @@ class MemoryLimiter:
             meter = self._meters.get(want.key, _NEW)
             if meter.expires <= now:
                 meter.expire(now)
-            if meter.used + want.amount > want.limit and want.amount:
+            if meter.used + want.amount > want.limit and want.amount > 0:
                 return Refusal([_level(w, self._meters.get(w.key, _NEW), now) for w in wants])
             meters.append(meter)
         if _NEW in meters:
@@ -216,6 +216,12 @@ class MemoryLimiter:
             meter = self._meters.get(want.key) or self._open(want)
             meter.take(self._clock() - ago, amount)
 
+    async def reset(self, wants: Sequence[Want]) -> None:
+        """Forget what is counted under their keys; what runs settles with meters that nobody asks any more."""
+        for want in wants:
+            if want.key in self._meters:
+                self._meters[want.key] = self._fresh(want)
+
     def __len__(self) -> int:
         return len(self._meters)
 
@@ -230,10 +236,12 @@ class MemoryLimiter:
         return [self._meters.get(want.key) or self._open(want) for want in wants]
 
     def _open(self, want: Want) -> _Meter:
-        meter = _Gauge() if want.kind == "concurrent" else _Log(want.window, self._exact)
-        self._meters[want.key] = meter
+        meter = self._meters[want.key] = self._fresh(want)
         self._rounds.append(want.key)
         return meter
+
+    def _fresh(self, want: Want) -> _Meter:
+        return _Gauge() if want.kind == "concurrent" else _Log(want.window, self._exact)
 
     def _sweep(self, now: float, looks: int) -> None:
         for _ in range(min(looks, len(self._rounds))):
@@ -248,6 +256,6 @@ def _level(want: Want, meter: _Meter, now: float) -> Level:
     meter.expire(now)
     excess = meter.used + want.amount - want.limit
     retry_after = 0.0
-    if excess > 0 and want.amount:
+    if excess > 0 and want.amount > 0:
         retry_after = meter.wait(now, excess) if want.amount <= want.limit else want.window or _POLITE
     return Level(want, max(0, want.limit - meter.used), meter.reset_after(now), retry_after)

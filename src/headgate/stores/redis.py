@@ -31,7 +31,7 @@ from headgate.stores.memory import MemoryLimiter
 LEASE = 20.0
 PREFIX = "{headgate}:"
 """In braces, so that on a cluster all keys of a call are in one place."""
-SCRIPTS = ("reserve", "settle", "renew")
+SCRIPTS = ("reserve", "settle", "renew", "reset")
 
 _MICRO = 1_000_000
 _MOST = 4 * 10**18
@@ -95,8 +95,9 @@ class RedisLimiter:
         patience: float = PATIENCE,
         scripts: Sequence[Script] = (),
     ) -> None:
-        self._reserve, self._settle, self._renew = scripts or [Script.named(name) for name in SCRIPTS]
-        self._redis = Redis(url, (self._reserve, self._settle, self._renew), patience=patience)
+        scripts = scripts or [Script.named(name) for name in SCRIPTS]
+        self._reserve, self._settle, self._renew, self._reset = scripts
+        self._redis = Redis(url, scripts, patience=patience)
         self._redis.on_open = self._send_unsent
         self._fallback = MemoryLimiter() if local else None
         self._share = share
@@ -140,6 +141,16 @@ class RedisLimiter:
             return _levels(wants, await self._asked("", wants, None), granted=False)
         except Unavailable:
             return await self._local(wants).levels(self._shares(wants))
+
+    async def reset(self, wants: Sequence[Want]) -> None:
+        """Forget what is counted under their keys, for all processes. Raises Unavailable."""
+        if not wants:
+            return
+        words: list[str | int] = [len(wants), *(PREFIX + want.key for want in wants)]
+        try:
+            await self._redis.run(self._reset, [*words, *(int(want.window * _MICRO) for want in wants)])
+        except hiredis.ReplyError as error:
+            raise self._redis.refused(error) from error
 
     def settle(self, grant: RedisGrant, actual: Mapping[str, int]) -> None:
         """Send what a grant gives back, or keep it until the server can be reached."""
@@ -202,7 +213,7 @@ class RedisLimiter:
     def _local(self, wants: Sequence[Want]) -> MemoryLimiter:
         if self._fallback is None:
             raise Unavailable(OUT_OF_REACH, retry_after=1.0)
-        if any(want.kind == "spend" and want.amount for want in wants):
+        if any(want.amount < 0 or (want.kind == "spend" and want.amount) for want in wants):
             raise Unavailable(_CLOSED, retry_after=1.0)
         return self._fallback
 
@@ -244,9 +255,9 @@ def _levels(wants: Sequence[Want], answer: Sequence[int | str], *, granted: bool
     """The levels that an answer tells: after its first two values, three for each rule."""
     levels = []
     for index, want in enumerate(wants):
-        used, reset, wait = (int(value) for value in answer[2 + 3 * index : 5 + 3 * index])
-        retry_after = 0.0 if granted else wait / _MICRO
-        levels.append(Level(want, max(0, want.limit - used), reset / _MICRO, retry_after))
+        used, reset, wait = answer[2 + 3 * index : 5 + 3 * index]
+        retry_after = 0.0 if granted else int(wait) / _MICRO  # of a grant it is the slot
+        levels.append(Level(want, max(0, want.limit - int(used)), int(reset) / _MICRO, retry_after))
     return levels
 
 

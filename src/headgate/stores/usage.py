@@ -26,9 +26,9 @@ HOUR = 3600
 DAY = 24 * HOUR
 FOREVER = 10**9 * DAY
 
-_NAMES = ("kind", "principal", "key_id", "tier", "model", "provider", "status")
-_SUMS = ("requests", "tokens_in", "tokens_out", "cached", "cost", "unpriced")
-COLUMNS = ("start", *_NAMES, *_SUMS)
+NAMES = ("kind", "principal", "key_id", "tier", "model", "provider", "status")
+SUMS = ("requests", "tokens_in", "tokens_out", "cached", "cost", "unpriced", "metered")
+COLUMNS = ("start", *NAMES, *SUMS)
 
 GROUPS: dict[By, str] = {
     "all": "''",
@@ -40,22 +40,23 @@ GROUPS: dict[By, str] = {
     "provider": "provider",
     "status": "status",
 }
-_LENGTHS = {"entries": HOUR, "usage_hours": HOUR, "usage_days": DAY}
+LENGTHS = {"usage_hours": HOUR, "usage_days": DAY}
 _TOTAL = {
-    **{name: f"SUM({name})" for name in _SUMS},
+    **{name: f"SUM({name})" for name in SUMS if name != "metered"},
     "errors": "SUM(CASE WHEN status IN ('failed', 'partial') THEN requests ELSE 0 END)",
     "refused": "SUM(CASE WHEN status = 'refused' THEN requests ELSE 0 END)",
 }
 _PAST = {
     "requests": "SUM(CASE WHEN status = 'refused' THEN 0 ELSE requests END)",
-    "tokens": "SUM(tokens_in + tokens_out)",
+    "tokens": "SUM(metered)",
     "cost": "SUM(cost)",
 }
 # The rows in the words of the sums. A cast rounds down in one database and to the nearest in the other.
-_ENTRIES = f"""(
-    SELECT at, CAST(at AS BIGINT) - CASE WHEN CAST(at AS BIGINT) > at THEN 1 ELSE 0 END AS start, {", ".join(_NAMES)},
+ROWS = f"""(
+    SELECT at, CAST(at AS BIGINT) - CASE WHEN CAST(at AS BIGINT) > at THEN 1 ELSE 0 END AS start, {", ".join(NAMES)},
         1 AS requests, tokens_in, tokens_out, cached, COALESCE(cost, 0) AS cost,
-        CASE WHEN cost IS NULL AND tokens_in + tokens_out > 0 THEN 1 ELSE 0 END AS unpriced
+        CASE WHEN cost IS NULL AND tokens_in + tokens_out > 0 THEN 1 ELSE 0 END AS unpriced,
+        CASE WHEN cache = 'hit' THEN 0 ELSE tokens_in + tokens_out END AS metered
     FROM entries
 ) AS entries"""  # noqa: S608 - our own words
 
@@ -86,7 +87,7 @@ class Total(Struct, frozen=True, kw_only=True):
 class Past(Struct, frozen=True):
     """What one caller used of one model in a period that was over at `end` (epoch seconds); `cost` is nano-USD.
 
-    `requests` are those that were not refused.
+    `requests` are those that were not refused, `tokens` leave out what came from the cache: as limits count.
     """
 
     end: int
@@ -117,13 +118,13 @@ def sums(entries: Sequence[Entry]) -> Iterator[tuple[str, list[tuple[Any, ...]]]
 @cache
 def adding_to(table: str) -> str:
     """What ends the INSERT of a row of sums: one that is there already grows by it."""
-    grown = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
-    return f"ON CONFLICT (start, {', '.join(_NAMES)}) DO UPDATE SET {grown}"
+    grown = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMS)
+    return f"ON CONFLICT (start, {', '.join(NAMES)}) DO UPDATE SET {grown}"
 
 
 def totals(by: By, since: float, until: float | None, tenant: str | None) -> Statement:
     """The query of the totals of `since <= at < until`, a group a row; `total` reads it. Raises KeyError."""
-    groups = dict.fromkeys(_LENGTHS, GROUPS[by])
+    groups = dict.fromkeys(("entries", *LENGTHS), GROUPS[by])
     if by == "day":
         groups["usage_days"] = "start"  # is in order there, and need not be sorted
     named = {table: {"name": group} for table, group in groups.items()}
@@ -140,7 +141,9 @@ def total(by: By, row: Sequence[Any]) -> Total:
 def pasts(since: float, period: int) -> Statement:
     """The query of what every caller used since then, oldest first, by the `HOUR` or the `DAY`; `past` reads it."""
     same = {name: name for name in Past.__struct_fields__[1:6]}
-    named = {table: {"ended": f"start - start % {n} + {n}", **same} for table, n in _LENGTHS.items()}
+    named = {
+        table: {"ended": f"start - start % {n} + {n}", **same} for table, n in {"entries": HOUR, **LENGTHS}.items()
+    }
     sql, values = _merged(_pieces(since, None, days=period == DAY), named, _PAST, None)
     return f"{sql} ORDER BY 1", values
 
@@ -158,7 +161,7 @@ def _summed(entries: Sequence[Entry]) -> dict[tuple[Any, ...], list[int]]:
         key = (second - second % HOUR, e.kind, e.principal, e.key_id, e.tier, e.model, e.provider, e.status)
         sums = groups.get(key)
         if sums is None:
-            sums = groups[key] = [0, 0, 0, 0, 0, 0]
+            sums = groups[key] = [0] * len(SUMS)
         sums[0] += 1
         sums[1] += e.tokens_in
         sums[2] += e.tokens_out
@@ -167,6 +170,8 @@ def _summed(entries: Sequence[Entry]) -> dict[tuple[Any, ...], list[int]]:
             sums[4] += e.cost
         elif e.tokens_in or e.tokens_out:
             sums[5] += 1
+        if e.cache != "hit":
+            sums[6] += e.tokens_in + e.tokens_out
     return groups
 
 
@@ -198,7 +203,7 @@ def _merged(
     selects: list[str] = []
     values: list[object] = []
     for table, begin, end in pieces:
-        source, at = (_ENTRIES, "at") if table == "entries" else (table, "start")
+        source, at = (ROWS, "at") if table == "entries" else (table, "start")
         told = ", ".join(f"{words} AS {name}" for name, words in (*named[table].items(), *measures.items()))
         selects.append(f"SELECT {told} FROM {source} WHERE {at} >= ? AND {at} < ?{whose} GROUP BY {places}")  # noqa: S608
         values += [begin, end, *who]

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.config import ConfigError
+from headgate.core.entry import PASSING, Entry
 from headgate.core.faults import InvalidField, InvalidJson, NotFound
 from headgate.core.key import KeyRecord
 from headgate.core.limit import parse_rule
@@ -144,7 +145,7 @@ async def entries(runtime: Running, limit: Annotated[int, Query(ge=1, le=1000)] 
     """The ledger's newest rows, newest first."""
     await runtime.ledger.catch_up()
     found = await asyncio.to_thread(lambda: runtime.entries.entries(limit=limit))
-    return {"entries": [{**msgspec.to_builtins(entry), "cost_usd": entry.cost_usd} for entry in found]}
+    return {"entries": [_row(entry) for entry in found]}
 
 
 @router.get("/models", summary="The models and their health", **told(RouteStates))
@@ -211,6 +212,11 @@ def state_of(target: Target) -> dict[str, Any]:
             for key in (keys if len(keys) > 1 else ())
         ],
     }
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    kept = {name: value for name, value in msgspec.to_builtins(entry).items() if name not in PASSING}
+    return {**kept, "cost_usd": entry.cost_usd}
 
 
 def shown(record: KeyRecord) -> dict[str, Any]:

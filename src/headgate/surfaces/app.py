@@ -20,7 +20,7 @@ from headgate import __version__
 from headgate.config import Config, ConfigError
 from headgate.core.faults import Fault
 from headgate.runtime import Runtime
-from headgate.surfaces import admin, docs, errors, health, me, models, responses
+from headgate.surfaces import admin, admin_limits, docs, errors, health, me, models, responses
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.edge import Edge, Endpoint, Handler, OneShot
@@ -117,7 +117,7 @@ def build(config: Config, opening: Opening) -> Headgate:
     errors.install(app)
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
-    for room in (health, models, responses, me, admin):
+    for room in (health, models, responses, me, admin, admin_limits):
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)

@@ -18,6 +18,7 @@ from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
 from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
 from headgate.surfaces.faults import body_of, surface_of
 from headgate.surfaces.ids import id_of
+from headgate.surfaces.lines import Headers
 from headgate.surfaces.response import CLOSE
 
 HEAD_BYTES = 64 * 1024
@@ -28,6 +29,9 @@ HEADERS = 200
 
 BODY_RATE = 16 * 1024
 """Bytes a second that keep a slow body alive beyond its deadline."""
+
+KEEP_ALIVE = 75.0
+"""Seconds that a connection may rest between two requests."""
 
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 64 * 1024 * 1024
@@ -56,7 +60,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.url = b""
+        self.method = self.url = b""
         self.lane: Lane = getattr(self.app, "lane", {})
         self.on_hang_up: Callable[[], None] | None = None
         self.gone = False
@@ -90,7 +94,6 @@ class Connection(HttpToolsProtocol):
             if self.taken > HEAD_BYTES and len(data) < self.taken:
                 self.refuse(431, TooLarge(_LARGE_HEAD))
                 return
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as wish:
@@ -103,17 +106,22 @@ class Connection(HttpToolsProtocol):
 
         Some clients wish for HTTP/2 whenever there is no TLS.
         """
-        if self.scope["method"] == "CONNECT":
+        if self.method == b"CONNECT":
             return
         fields = b"".join(b"%b: %b\r\n" % (k, v) for k, v in self.headers if k not in {b"connection", b"upgrade"})
-        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (self.scope["method"].encode(), self.url, fields, rest))
+        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (self.method, self.url, fields, rest))
 
     def on_message_begin(self) -> None:
         """A request begins."""
         if self.phase == _LINGER:
             return
-        super().on_message_begin()
+        self.url = b""
+        self.headers: Headers = []
         self.phase, self.since = _HEAD, self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the head, or of the trailers, which are let pass."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is in: the body's deadline begins."""
@@ -124,11 +132,13 @@ class Connection(HttpToolsProtocol):
             self.refuse(431, TooLarge(_LARGE_HEAD))
             return
         self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        if self.parser.should_upgrade() and self.scope["method"] != "CONNECT":
+        self.method = self.parser.get_method()
+        if self.parser.should_upgrade() and self.method != b"CONNECT":
             return
         waiting = self.cycle is not None and not self.cycle.response_complete
-        if not waiting and self._direct():
+        named = dict(self.headers)
+        self.expect_100_continue = b"expect" in named and named[b"expect"].lower() == b"100-continue"
+        if not waiting and self._direct(named):
             return
         exchange = self._exchange()
         self.cycle = exchange
@@ -141,12 +151,12 @@ class Connection(HttpToolsProtocol):
     def _head_size(self) -> int:
         return sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
 
-    def _direct(self) -> bool:
+    def _direct(self, named: dict[bytes, bytes]) -> bool:
         """Whether the request takes the fast lane; others have a body that must wait for the caller to be known."""
-        handler = self.lane.get((self.parser.get_method(), self.url))
+        handler = self.lane.get((self.method, self.url))
         if handler is None or self.expect_100_continue:
             return False
-        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        length = named.get(b"content-length", b"")
         if not length.isdigit() or int(length) > LANE_BYTES:
             return False
         chunked = self.parser.get_http_version() != "1.0"
@@ -154,6 +164,7 @@ class Connection(HttpToolsProtocol):
             self,
             handler,
             self.headers,
+            named,
             self.flow,
             self.server_state.default_headers,
             chunked=chunked,
@@ -164,15 +175,25 @@ class Connection(HttpToolsProtocol):
 
     def _exchange(self) -> RequestResponseCycle:
         """The exchange that a complete head begins, with its ASGI scope."""
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         version = self.parser.get_http_version()
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
-        scope["http_version"] = version
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        scope["headgate.connection"] = self
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "method": self.method.decode("ascii"),
+            "scheme": self.scheme,
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "server": self.server,
+            "client": self.client,
+            "state": self.app_state.copy(),
+            "headgate.connection": self,
+        }
         return RequestResponseCycle(
             scope=scope,  # type: ignore[arg-type]
             transport=self._socket,  # type: ignore[arg-type]
@@ -211,10 +232,22 @@ class Connection(HttpToolsProtocol):
             cycle.more_body = False
             task = self.loop.create_task(cycle.handler(cycle))
             self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
             task.add_done_callback(cycle.over)
         elif cycle is not None:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is out: the next request may be answered, or awaited."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self.pipeline:
+            exchange, app = self.pipeline.pop()
+            self._start_asgi_task(exchange, app)
+        elif self.phase == _IDLE:
+            self.since = self.loop.time()
 
     def shutdown(self) -> None:
         """The service stops: what is being asked here, or still will be, is the last."""
@@ -239,7 +272,9 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
             else:
                 self.refuse(408, TooSlow("the request's body did not arrive in time"))
-        elif self.phase == _LINGER and waited > LINGER_SECONDS:
+        elif (self.phase == _IDLE and waited > KEEP_ALIVE and not answering) or (
+            self.phase == _LINGER and waited > LINGER_SECONDS
+        ):
             self.transport.close()
 
     def refuse(self, status: int, fault: Fault) -> None:

@@ -54,6 +54,7 @@ class CallerGate:
         self._request_id = request_id_of(scope)
         self._address = runtime.address(scope.get("client"), scope["headers"])
         self._path = scope["path"]
+        self._trace = runtime.tracer.begin(scope["headers"]) if runtime.tracer is not None else None
 
     async def chat(self, prompt: str | Prompt, *, model: str = "", system: str = "", **settings: Any) -> Reply:
         """The whole answer to a prompt; `settings` are fields of `Prompt`, such as `max_tokens` and `temperature`.
@@ -103,6 +104,7 @@ class CallerGate:
             surface=self._path,
             address=self._address,
             reuse=self._runtime.reuse,
+            trace=self._trace,
         )
 
 

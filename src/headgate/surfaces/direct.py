@@ -60,6 +60,7 @@ class Direct(Response):
         connection: Any,
         handler: Callable[[Direct], Coroutine[Any, Any, None]],
         headers: Headers,
+        named: dict[bytes, bytes],
         flow: FlowControl,
         default_headers: Headers,
         *,
@@ -69,8 +70,8 @@ class Direct(Response):
         self.connection = connection
         self.handler = handler
         self.headers = headers
-        self.named = dict(headers)
-        self.request_id = id_of(self.named)
+        self.named = named
+        self.request_id = id_of(named)
         self.body = b""
         self.keep_alive = keep_alive
         self.last_write = 0.0
@@ -116,6 +117,7 @@ class Direct(Response):
 
     def over(self, task: asyncio.Task[None]) -> None:
         """The handler has ended; one that broke off leaves no connection behind that looks alive."""
+        self.connection.tasks.discard(task)
         if not self.response_complete or task.cancelled() or task.exception() is not None:
             self.connection.finish()
 

@@ -101,6 +101,7 @@ class Edge:
         self._runtime = runtime
         self._max_body = runtime.config.server.max_body
         self._most = runtime.config.server.max_in_flight
+        self._tracer = runtime.tracer
         self._heartbeat = runtime.config.server.heartbeat
 
     def handler(self, endpoint: Endpoint | OneShot) -> Handler:
@@ -142,6 +143,8 @@ class Edge:
             call.id = response.request_id
             call.surface = endpoint.name
             call.address = self._runtime.address(arrival.client, arrival.headers)
+            if self._tracer is not None:
+                call.trace = self._tracer.begin(arrival.headers)
             if endpoint.forwarded is not None:
                 call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
             if endpoint.stream is not None:

@@ -74,23 +74,8 @@ async def metrics(request: Request, runtime: Running) -> Response:
         await admin_of(request)
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse(await cost_summary(runtime))
-    observe(runtime)
-    return Response(runtime.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def observe(runtime: Runtime) -> None:
-    """Set what is not counted but looked at: how targets, keys and parts are now."""
-    metrics, routes = runtime.metrics, runtime.admission.routes
-    metrics.in_flight.set(runtime.in_flight)
-    for target in routes.targets.values():
-        metrics.tripped.labels(target.name).set(target.breaker.tripped)
-        metrics.busy.labels(target.name).set(target.busy)
-        metrics.latency.labels(target.name).set(target.latency)
-    for upstream in routes.upstreams.values():
-        for key in upstream.keys if len(upstream.keys) > 1 else ():
-            metrics.key_tripped.labels(upstream.name, key.name).set(key.breaker.tripped)
-    for name, check in (*runtime.checks.items(), *runtime.degraded.items()):
-        metrics.degraded.labels(name).set(bool(check()))
+    text = await asyncio.to_thread(runtime.metrics.text, runtime.gauges())
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def cost_summary(runtime: Runtime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 
 from headgate.config import duration
-from headgate.core.faults import InvalidField
+from headgate.core.faults import InvalidField, NotFound
 from headgate.core.principal import Principal
 from headgate.engine.levels import views
 from headgate.runtime import Runtime
@@ -26,12 +26,18 @@ DAY = 86_400.0
 GROUPS = get_args(By)
 
 
-@router.get("/me", summary="Who I am", **told(Me))
-async def me(request: Request, who: Caller, runtime: Running) -> dict[str, Any]:
-    """The caller, its tier, each limit with what is left and when it resets, and what it used in the last 30 days."""
+@router.get("/me", summary="Who I am", **told(Me, NotFound))
+async def me(
+    request: Request,
+    who: Caller,
+    runtime: Running,
+    model: Annotated[str, Query(description="Limits of calls to this model; default: the default one.")] = "",
+) -> dict[str, Any]:
+    """The caller, its tier, each limit with what is left and when it frees, and what it used in the last 30 days."""
     admission = runtime.admission
     address = runtime.address(request.scope.get("client"), request.scope["headers"])
-    wants = admission.rules.wants(who, admission.routes.default, address, 0, 0)
+    model = admission.routes.find(model).name if model else admission.routes.default
+    wants = admission.rules.wants(who, model, address, 1, 1)
     levels = await admission.limiter.levels(wants)
     since = time.time() - 30 * DAY
     used = await totals_of(runtime, who, "all", since, None)
@@ -41,6 +47,7 @@ async def me(request: Request, who: Caller, runtime: Running) -> dict[str, Any]:
         "tier": who.tier,
         "scopes": sorted(who.scopes),
         "models": None if who.models is None else list(who.models),
+        "model": model,
         "limits": [msgspec.to_builtins(view) for view in views(levels, private=who.is_admin)],
         "usage": {"since": int(since), **(used[0] if used else _NOTHING)},
     }

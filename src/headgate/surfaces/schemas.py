@@ -224,11 +224,18 @@ class Ready(Strict):
 class Limit(Strict):
     """How one limit stands. All limits slide: a minute is any 60 seconds, a month any 30 days."""
 
+    name: str = Field(description="Its name in the `RateLimit` headers: `tier-free-requests-60s`.")
     scope: str = Field(description="Whose limit it is: `tier free`, `this key`, `this address`, `the service`, …")
     rule: str = Field(description="The limit in words.")
     unit: Literal["requests", "tokens", "USD", "requests at once"] = Field(description="What is counted.")
     limit: float = Field(ge=0, description="How much there is, in units.")
-    left: float = Field(ge=0, description="How much is left of it, in units.")
+    used: float = Field(ge=0, description="How much of it is used, in units.")
+    left: float = Field(ge=0, description="How much is left of it, in units; more than `limit` where more was granted.")
+    refuses: bool = Field(description="Whether it lets no call in now.")
+    frees_in: float | None = Field(
+        ge=0,
+        description="Seconds until it lets a call in; 0: it does now. Null for requests at once that are all taken.",
+    )
     resets_in: float | None = Field(
         ge=0, description="Seconds until all of it is free; null for requests at once, which free as they end."
     )
@@ -262,7 +269,8 @@ class Me(Strict):
     tier: str
     scopes: list[str]
     models: list[str] | None = Field(description="Patterns that narrow what the tier allows; null: they do not.")
-    limits: list[Limit] = Field(description="The limits that a call to the default model is under.")
+    model: str = Field(description="The model that the limits are told for.")
+    limits: list[Limit] = Field(description="The limits that a call to that model is under.")
     usage: UsedSince
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from headgate.surfaces.schemas import Count, Strict
+from headgate.surfaces.schemas import Count, Limit, Strict
 
 
 class Key(Strict):
@@ -141,3 +141,12 @@ class Reloaded(Strict):
 
     reloaded: Literal[True]
     at_next_start: list[str] = Field(description="Changed sections that wait for a restart.")
+
+
+class Limits(Strict):
+    """How the limits of a caller stand."""
+
+    caller: str = Field(description="Such as `user:ada`; empty: nobody's, but the model's and the service's.")
+    tier: str
+    model: str
+    limits: list[Limit]

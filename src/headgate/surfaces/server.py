@@ -17,6 +17,7 @@ from typing import Any
 
 import uvicorn
 
+from headgate.runtime import Busy
 from headgate.surfaces.connection import Connection
 
 _uvicorn = logging.getLogger("uvicorn.error")
@@ -25,12 +26,22 @@ _LAST_WORDS = 2.0
 
 
 class Server(uvicorn.Server):
-    """Serves until told to stop; `on_stop` hears of it first, while requests are still being answered."""
+    """Serves until told to stop; `on_stop` hears of it first, while requests are still being answered.
+
+    `on_start` is given, once the application is open, what tells how busy the server is.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, drain: float, head: float, body: float, on_stop: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        drain: float,
+        head: float,
+        body: float,
+        on_start: Callable[[Callable[[], Busy]], None],
+        on_stop: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._drain = drain
         self._head = head
         self._body = body
@@ -46,6 +57,14 @@ class Server(uvicorn.Server):
         """Open the application, then listen."""
         await super().startup(sockets)
         _uvicorn.setLevel(logging.WARNING)
+        if self.started:
+            self._on_start(self.busy)
+
+    def busy(self) -> Busy:
+        """What there is to do now, counted when somebody asks."""
+        connections = [each for each in self.server_state.connections if isinstance(each, Connection)]
+        cycles = [each.cycle for each in connections if each.cycle is not None and not each.cycle.response_complete]
+        return Busy(len(connections), len(cycles), sum(cycle.response_started for cycle in cycles))
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second; once a second the deadlines are looked at."""
@@ -91,7 +110,14 @@ def fast() -> bool:
 
 
 def serve(
-    app: Any, listener: socket.socket, *, drain: float, head: float, body: float, on_stop: Callable[[], None]
+    app: Any,
+    listener: socket.socket,
+    *,
+    drain: float,
+    head: float,
+    body: float,
+    on_start: Callable[[Callable[[], Busy]], None],
+    on_stop: Callable[[], None],
 ) -> None:
     """Serve the application on a bound socket until SIGTERM or SIGINT; blocks. Times are in seconds."""
     config = uvicorn.Config(
@@ -105,13 +131,12 @@ def serve(
         server_header=False,
         proxy_headers=False,
         backlog=4096,
-        timeout_keep_alive=75,
     )
     for name in ("uvicorn", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _uvicorn.setLevel(logging.CRITICAL)  # the app says itself why it cannot start
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        Server(config, drain, head, body, on_stop).run(sockets=[listener])
+        Server(config, drain, head, body, on_start, on_stop).run(sockets=[listener])
     except SystemExit:
         sys.exit(1)

@@ -1,11 +1,16 @@
-"""Logs: one line an event, for people or as JSON. Only named fields are written; never a body, a prompt or a secret."""
+"""Logs: one line an event, for people or as JSON. Only named fields are written; never a body, a prompt or a secret.
+
+What exceptions say may hold words of callers and upstreams, so only their types and places are written, unless the
+level is `debug`. What is not printable is escaped, so that nobody's words forge a line or steer a terminal.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -16,11 +21,20 @@ from headgate.core.entry import Entry
 FIELDS = ("request_id", "path", "target", "provider", "reason")
 """The extra fields that a log call may carry."""
 
+LONGEST = 4000
+"""Characters of a message; what is longer is cut."""
+FRAMES = 30
+CAUSES = 5
+
 _encode = msgspec.json.Encoder().encode
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; control characters cannot forge lines."""
+    """One JSON object a line; with `talkative`, exceptions say what they have to say."""
+
+    def __init__(self, *, talkative: bool = False) -> None:
+        super().__init__()
+        self._talkative = talkative
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON text."""
@@ -28,29 +42,64 @@ class JsonFormatter(logging.Formatter):
             "at": _stamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": escaped(record.getMessage()[:LONGEST]),
         }
-        line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
+        for name in FIELDS:
+            if name in record.__dict__:
+                line[name] = escaped(str(record.__dict__[name])[:LONGEST])
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = list(_exception(record, talkative=self._talkative))
         return _encode(line).decode()
 
 
 class TextFormatter(logging.Formatter):
-    """A short line for a terminal."""
+    """A short line for a terminal; with `talkative`, exceptions say what they have to say."""
+
+    def __init__(self, *, talkative: bool = False) -> None:
+        super().__init__()
+        self._talkative = talkative
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, and a traceback below where there is one."""
-        said = record.getMessage().encode("unicode_escape").decode()
-        extra = "".join(f" {name}={record.__dict__[name]!r}" for name in FIELDS if name in record.__dict__)
+        said = escaped(record.getMessage()[:LONGEST])
+        values = {name: str(record.__dict__[name])[:LONGEST] for name in FIELDS if name in record.__dict__}
+        extra = "".join(f" {name}={value!r}" for name, value in values.items())
         line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname.lower():7} {said}{extra}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            line += "".join(f"\n  {part}" for part in _exception(record, talkative=self._talkative))
+        return line
+
+
+def escaped(text: str) -> str:
+    r"""The text with what is not printable as `\u…`, as JSON writes it."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    words = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{words[at]:02x}{words[at + 1]:02x}" for at in range(0, len(words), 2))
+
+
+def _exception(record: logging.LogRecord, *, talkative: bool) -> Iterator[str]:
+    """The types of an exception and of what led to it, each with the places it came through, innermost last."""
+    error = record.exc_info[1] if record.exc_info else None
+    for _ in range(CAUSES):
+        if error is None:
+            return
+        said = f": {escaped(str(error)[:LONGEST])}" if talkative else ""
+        yield f"Traceback of {type(error).__module__}.{type(error).__qualname__}{said}"
+        for frame in traceback.extract_tb(error.__traceback__, limit=-FRAMES):
+            yield f"  {escaped(frame.filename)}:{frame.lineno} {frame.name}"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def configure(level: str, form: str) -> None:
     """Send the process's logs to standard error; `form` is `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    talkative = level == "debug"
+    handler.setFormatter(JsonFormatter(talkative=talkative) if form == "json" else TextFormatter(talkative=talkative))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("asyncio", "httpx2", "httpcore2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -93,16 +142,19 @@ def _json_line(entry: Entry) -> str:
         "target": f"{entry.provider}/{entry.target}" if entry.target else "",
         "status": entry.status,
         "error": entry.error,
+        "limit": entry.limit,
+        "tries": entry.tries,
+        "trace": entry.trace.id if entry.trace is not None else "",
         "tokens_in": entry.tokens_in,
         "tokens_out": entry.tokens_out,
         "cost_usd": entry.cost_usd,
         "ms": round(entry.total_ms, 1),
     }
-    return _encode(line).decode() + "\n"
+    return escaped(_encode(line).decode()) + "\n"
 
 
 def _text_line(entry: Entry) -> str:
-    status = f"{entry.status} {entry.error}" if entry.error else entry.status
+    status = " ".join(filter(None, (entry.status, entry.error, entry.limit)))
     target = f" -> {entry.provider}/{entry.target}" if entry.target else ""
     caller = f"{entry.kind}:{entry.principal}" if entry.principal != entry.kind else entry.kind
     line = (
@@ -110,7 +162,7 @@ def _text_line(entry: Entry) -> str:
         f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {entry.total_ms:.0f} ms "
         f"{entry.request_id}"
     )
-    return (line if line.isprintable() else line.encode("unicode_escape").decode()) + "\n"
+    return escaped(line) + "\n"
 
 
 @lru_cache(maxsize=4)

@@ -1,117 +1,195 @@
-"""Metrics in Prometheus's words, fed from finished ledger entries in batches, never on a request's own path."""
+"""Metrics in Prometheus's words, fed from finished ledger entries in batches, never on a request's own path.
+
+They are plain numbers in dictionaries until somebody asks for them. Callers choose some of the labels' values, so each
+metric has at most `SERIES` sets of them; what is more is counted under "other".
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import cast
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from headgate.core.entry import Entry
+from headgate.telemetry.crew import Crew
+from headgate.telemetry.families import COUNTERS, GAUGES, SECONDS, TIMES
 
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Upper bounds of the histograms' buckets, in seconds."""
+SERIES = 2000
+OTHER = "other"
 
-LABELS = ("surface", "provider", "model")
-COUNTERS = {
-    "headgate_calls": ("Calls, by how they ended.", ("status", "error")),
-    "headgate_tokens": ("Tokens used.", ("kind",)),
-    "headgate_cost_usd": ("Known cost in US dollars.", ()),
-    "headgate_unpriced_calls": ("Calls that used tokens whose price is unknown.", ()),
-    "headgate_retries": ("Attempts after a call's first.", ()),
-}
-HISTOGRAMS = {
-    "headgate_first_event_seconds": "Time from admission to the first event of the answer.",
-    "headgate_call_seconds": "Time from admission to the end of the answer.",
-}
+Labels = tuple[str, ...]
+Gauges = dict[str, dict[Labels, float]]
 
 
-class Metrics(Collector):
-    """The metrics of one process. They are plain numbers in dictionaries until somebody asks for them."""
+class Counts(Struct):
+    """What one process has counted; of a histogram's numbers the last is the sum, the others its buckets."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in COUNTERS}
-        self._times: dict[str, dict[tuple[str, ...], list[float]]] = {name: {} for name in HISTOGRAMS}
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-        self.degraded = Gauge(
-            "headgate_degraded", "1 while a part that calls may need is out.", ["part"], registry=self.registry
-        )
-        self.tripped = Gauge(
-            "headgate_target_tripped", "1 while a target is spared.", ["target"], registry=self.registry
-        )
-        self.in_flight = Gauge("headgate_in_flight", "Calls being answered.", registry=self.registry)
-        self.busy = Gauge(
-            "headgate_target_in_flight", "Calls under way at a target.", ["target"], registry=self.registry
-        )
-        self.latency = Gauge(
-            "headgate_target_latency_seconds",
-            "Smoothed time to a target's first event.",
-            ["target"],
-            registry=self.registry,
-        )
-        self.key_tripped = Gauge(
-            "headgate_key_tripped",
-            "1 while a provider's key, one of several, is spared.",
-            ["provider", "key"],
-            registry=self.registry,
-        )
+    counters: dict[str, dict[Labels, float]]
+    times: dict[str, dict[Labels, list[float]]]
+    gauges: Gauges
+
+    @classmethod
+    def none(cls) -> Counts:
+        """Nothing yet."""
+        return cls({name: {} for name in COUNTERS}, {name: {} for name in TIMES}, {})
+
+    def add(self, other: Counts) -> None:
+        """Count what another process has counted, too."""
+        for name, counts in other.counters.items():
+            for labels, count in counts.copy().items():
+                _count(self.counters[name], labels, count)
+        for name, times in other.times.items():
+            for labels, numbers in times.copy().items():
+                _merge(self.times[name], labels, numbers)
+        for name, gauges in other.gauges.items():
+            together = max if GAUGES[name].together == "max" else _sum
+            mine = self.gauges.setdefault(name, {})
+            for labels, value in gauges.items():
+                mine[labels] = together(mine[labels], value) if labels in mine else value
+
+
+class Metrics:
+    """The metrics of one process, and of the `crew` of workers that it may belong to."""
+
+    def __init__(self, crew: Crew | None = None) -> None:
+        self._crew = crew
+        self._counts = Counts.none()
+        if crew is not None and (before := crew.mine(Counts)) is not None:
+            before.gauges = {}
+            self._counts.add(before)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other workers count with this one."""
+        return self._crew is not None
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Count finished calls."""
-        calls, tokens, cost, unpriced, retries = self._counts.values()
-        first, total = self._times.values()
         for entry in entries:
-            labels = (entry.surface, entry.provider, entry.target)
-            calls[*labels, entry.status, entry.error] += 1
-            if entry.first_ms is None:
-                continue
-            tokens[*labels, "in"] += entry.tokens_in
-            tokens[*labels, "out"] += entry.tokens_out
-            _observe(first, labels, entry.first_ms / 1000)
-            _observe(total, labels, entry.total_ms / 1000)
-            if entry.tries > 1:
-                retries[labels] += entry.tries - 1
-            if entry.cost is not None:
-                cost[labels] += entry.cost
-            elif entry.tokens_in or entry.tokens_out:
-                unpriced[labels] += 1
+            self._count(entry)
+        if self._crew is not None:
+            self._crew.save(self._counts)
+
+    def show(self, gauges: Gauges) -> None:
+        """Let the other workers know how things stand here."""
+        self._counts.gauges = gauges
+        if self._crew is not None:
+            self._crew.save(self._counts)
+
+    def text(self, gauges: Gauges) -> bytes:
+        """Prometheus's text format, of all workers together."""
+        self._counts.gauges = gauges
+        counts = Counts.none()
+        counts.add(self._counts)
+        for others, run in self._crew.others(Counts) if self._crew is not None else ():
+            if not run:
+                others.gauges = {}  # how things stood with the dead is nobody's news
+            counts.add(others)
+        return generate_latest(cast("CollectorRegistry", _Collected(counts)))
+
+    def _count(self, entry: Entry) -> None:
+        counters, times = self._counts.counters, self._counts.times
+        labels = (entry.surface, entry.provider, entry.target)
+        _count(counters["headgate_calls"], (*labels, entry.status, entry.error))
+        if entry.limit:
+            _count(counters["headgate_refusals"], (entry.limit_kind, entry.limit))
+        if entry.cache != "off":
+            _count(counters["headgate_cache_lookups"], (entry.surface, entry.cache))
+        if entry.tries:
+            self._count_tries(entry)
+        if entry.first_ms is None:
+            return
+        _observe(times["headgate_first_event_seconds"], labels, entry.first_ms / 1000)
+        _observe(times["headgate_call_seconds"], labels, entry.total_ms / 1000)
+        for kind, tokens in (("in", entry.tokens_in), ("out", entry.tokens_out)):
+            _count(counters["headgate_tokens"], (*labels, kind), tokens)
+        details = (("cached", entry.cached), ("cache_write", entry.cache_write), ("reasoning", entry.reasoning))
+        for detail, tokens in details:
+            if tokens:
+                _count(counters["headgate_token_details"], (*labels, detail), tokens)
+        if entry.estimated:
+            _count(counters["headgate_estimated_calls"], labels)
+        if entry.cost is not None:
+            _count(counters["headgate_cost_usd"], labels, entry.cost)
+        elif entry.tokens_in or entry.tokens_out:
+            _count(counters["headgate_unpriced_calls"], labels)
+
+    def _count_tries(self, entry: Entry) -> None:
+        counters = self._counts.counters
+        before = ""
+        for attempt in entry.tried:
+            _count(counters["headgate_tries"], (attempt.target, attempt.error))
+            if attempt.target == before:
+                _count(counters["headgate_retries"], (before,))
+            elif before:
+                _count(counters["headgate_fallbacks"], (before,))
+            before = attempt.target
+
+
+class _Collected:
+    """What Prometheus's writer asks for its families."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        """What was counted, in Prometheus's families."""
-        for name, (meaning, more) in COUNTERS.items():
-            family = CounterMetricFamily(name, meaning, labels=[*LABELS, *more])
-            unit = 1e9 if name == "headgate_cost_usd" else 1
-            for labels, count in list(self._counts[name].items()):
-                family.add_metric(labels, count / unit)
-            yield family
-        for name, meaning in HISTOGRAMS.items():
-            histogram = HistogramMetricFamily(name, meaning, labels=LABELS)
-            for labels, counts in list(self._times[name].items()):
-                histogram.add_metric(labels, _cumulated(counts), counts[-1])
+        """The families, those without numbers too."""
+        for name, counted in COUNTERS.items():
+            counter = CounterMetricFamily(name, counted.meaning, labels=counted.labels)
+            for labels, count in self._counts.counters[name].items():
+                counter.add_metric(labels, count / counted.unit)
+            yield counter
+        for name, timed in TIMES.items():
+            histogram = HistogramMetricFamily(name, timed.meaning, labels=timed.labels)
+            for labels, numbers in self._counts.times[name].items():
+                histogram.add_metric(labels, _cumulated(numbers), numbers[-1])
             yield histogram
-
-    def text(self) -> bytes:
-        """Prometheus's text format."""
-        return generate_latest(self.registry)
-
-
-def _observe(times: dict[tuple[str, ...], list[float]], labels: tuple[str, ...], seconds: float) -> None:
-    """Count into its bucket; the last number is the sum."""
-    counts = times.get(labels)
-    if counts is None:
-        counts = times[labels] = [0.0] * (len(SECONDS) + 2)
-    counts[bisect_left(SECONDS, seconds)] += 1
-    counts[-1] += seconds
+        for name, gauged in GAUGES.items():
+            gauge = GaugeMetricFamily(name, gauged.meaning, labels=gauged.labels)
+            for labels, value in self._counts.gauges.get(name, {}).items():
+                gauge.add_metric(labels, value)
+            yield gauge
 
 
-def _cumulated(counts: list[float]) -> list[tuple[str, float]]:
+def _count(counts: dict[Labels, float], labels: Labels, amount: float = 1) -> None:
+    if labels not in counts and len(counts) >= SERIES:
+        labels = (OTHER,) * len(labels)
+    counts[labels] = counts.get(labels, 0) + amount
+
+
+def _observe(times: dict[Labels, list[float]], labels: Labels, seconds: float) -> None:
+    numbers = _numbers(times, labels)
+    numbers[bisect_left(SECONDS, seconds)] += 1
+    numbers[-1] += seconds
+
+
+def _merge(times: dict[Labels, list[float]], labels: Labels, more: list[float]) -> None:
+    numbers = _numbers(times, labels)
+    for place, number in enumerate(more):
+        numbers[place] += number
+
+
+def _numbers(times: dict[Labels, list[float]], labels: Labels) -> list[float]:
+    numbers = times.get(labels)
+    if numbers is None:
+        if len(times) >= SERIES:
+            labels = (OTHER,) * len(labels)
+        numbers = times.setdefault(labels, [0.0] * (len(SECONDS) + 2))
+    return numbers
+
+
+def _sum(one: float, other: float) -> float:
+    return one + other
+
+
+def _cumulated(numbers: list[float]) -> list[tuple[str, float]]:
     total = 0.0
     buckets = []
-    for bound, count in zip((*SECONDS, float("inf")), counts[:-1], strict=True):
+    for bound, count in zip((*SECONDS, float("inf")), numbers[:-1], strict=True):
         total += count
         buckets.append(("+Inf" if bound == float("inf") else str(bound), total))
     return buckets

@@ -1,4 +1,5 @@
--- Takes an amount of every rule, or of none; with an empty id it only looks.
+-- Takes an amount of every rule, or of none; with an empty id it only looks. An amount below 0 always fits: it is an
+-- allowance on top of the limit, for one window.
 -- KEYS  one a rule.
 -- ARGV  the grant's id, its lease and the moment after which nobody waits for the answer (0: none); then for each rule
 --       its window (0: concurrent), the amount, and its room: the most that may be used already for the amount to fit.
@@ -8,7 +9,8 @@
 -- All times are microseconds of the server's clock. Amounts stay text: Lua's numbers end at 2^53, Redis's at 2^63.
 -- A rule is a sorted set of slots, each a thousandth of the window wide, by the time of their latest amount, with which
 -- they leave the window; beside it a hash of the slots' amounts and their sum `used`. What is concurrent is a sorted set
--- of grants by the end of their lease.
+-- of grants by the end of their lease. The hash of a rule that was reset has an `epoch`, with which its slots begin, so
+-- that no earlier grant is settled in them.
 
 local SLOTS = 1000
 local POLITE = 1000000
@@ -23,9 +25,15 @@ if deadline > 0 and now > deadline then return {-1, now} end
 local function negative(number) return string.sub(number, 1, 1) == '-' end
 
 local function fits(used, room)
-  if negative(room) then return false end
   if #used < 16 and #room < 16 then return tonumber(used) <= tonumber(room) end
+  if negative(used) ~= negative(room) then return negative(used) end
+  if negative(used) then used, room = string.sub(room, 2), string.sub(used, 2) end
   return #used < #room or (#used == #room and used <= room)
+end
+
+local function opposite(number)
+  if negative(number) then return string.sub(number, 2) end
+  return '-' .. number
 end
 
 local function expire(key, sums, window)
@@ -33,7 +41,7 @@ local function expire(key, sums, window)
   if #old == 0 then return end
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
   for _, amount in ipairs(redis.call('HMGET', sums, unpack(old))) do
-    if amount and amount ~= '0' then redis.call('HINCRBY', sums, 'used', '-' .. amount) end
+    if amount and amount ~= '0' then redis.call('HINCRBY', sums, 'used', opposite(amount)) end
   end
   redis.call('HDEL', sums, unpack(old))
 end
@@ -66,9 +74,10 @@ for i, key in ipairs(KEYS) do
     rule.used = tostring(redis.call('ZCARD', key))
   else
     expire(key, rule.sums, rule.window)
-    rule.used = redis.call('HGET', rule.sums, 'used') or '0'
+    local known = redis.call('HMGET', rule.sums, 'used', 'epoch')
+    rule.used, rule.epoch = known[1] or '0', known[2] or ''
   end
-  rule.fits = rule.amount == '0' or fits(rule.used, rule.room)
+  rule.fits = rule.amount == '0' or negative(rule.amount) or fits(rule.used, rule.room)
   all_fit = all_fit and rule.fits
   rules[i] = rule
 end
@@ -84,10 +93,10 @@ for _, rule in ipairs(rules) do
         used = used + 1
       end
     else
-      local slot = string.format('%.0f', math.floor(now / (window / SLOTS)))
+      local slot = rule.epoch .. string.format('%.0f', math.floor(now / (window / SLOTS)))
       redis.call('HINCRBY', sums, slot, rule.amount)
       used = redis.call('HINCRBY', sums, 'used', rule.amount)
-      if used > EXACT then used = redis.call('HGET', sums, 'used') end
+      if math.abs(used) > EXACT then used = redis.call('HGET', sums, 'used') end
       if redis.call('ZADD', key, now, slot) == 1 then
         local life = math.ceil(window / 1000 * (1 + 1 / SLOTS)) + 1000
         redis.call('PEXPIRE', key, life)

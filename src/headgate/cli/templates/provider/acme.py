@@ -1,7 +1,8 @@
 """Acme: everything that is peculiar to this vendor, and nothing else.
 
-Its API, to be replaced by the real one: `POST /chat` with `{"model", "messages", "max_tokens", "stream"}` answers with
-`{"text", "finish", "usage"}`; a stream has `{"text"}` many times and ends with `{"finish", "usage"}`.
+Its API, to be replaced by the real one: `POST /chat` with `{"model", "messages", "max_tokens", "temperature",
+"stream"}` answers with `{"id", "model", "text", "finish", "usage"}`; a stream has `{"text"}` many times and ends with
+`{"finish", "usage"}`. Once the vendor can do more, say it in `ask`, and name it there to `refuse_others`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from headgate.core.call import Call
-from headgate.core.events import Done, Event, Reason, Text, Usage
-from headgate.core.faults import Unsupported, UpstreamBroken
+from headgate.core.events import Begin, Done, Event, Reason, Text, Usage
+from headgate.core.faults import UpstreamBroken
 from headgate.core.seams import Ask, Provider, Reader, Wire
+from headgate.dialects.errors import fault_in_band
 from headgate.dialects.sse import SseReader, WholeReader
 from headgate.providers import _http
 
@@ -37,16 +39,16 @@ class Acme(_http.HttpProvider):
     def ask(self, call: Call) -> Ask:
         """The request for a call."""
         prompt = call.prompt
-        if prompt.tools:
-            raise Unsupported("acme has no tools", field="tools")
+        _http.refuse_others(prompt, "acme", "max_tokens", "temperature")
         body = {
             "model": call.model,
             "messages": [{"role": message.role, "content": message.text} for message in prompt.messages],
             "max_tokens": prompt.max_tokens or 1024,
             "stream": call.stream,
         }
-        headers = (("authorization", f"Bearer {self.options.api_key}"),)
-        return Ask(path="/chat", body=_encode(body), headers=headers, stream=call.stream)
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        return Ask(path="/chat", body=_encode(body), headers=_http.bearer(self.options.api_key), stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """What reads the answer."""
@@ -56,8 +58,17 @@ class Acme(_http.HttpProvider):
 class StreamReader(SseReader):
     """A stream: sets `finished` when the vendor says that the answer is complete, and only then."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+
     def event(self, name: str, data: dict[str, Any]) -> Iterable[Event]:  # noqa: ARG002 -- this vendor names no events
         """What one frame means."""
+        if data.get("error"):
+            raise fault_in_band(data)
+        if not self._begun:
+            self._begun = True
+            yield _begin(data)
         if "finish" in data:
             self.finished = True
         yield from _meaning(data)
@@ -68,15 +79,20 @@ class AnswerReader(WholeReader):
 
     def answer(self, data: dict[str, Any]) -> Iterable[Event]:
         """What the answer means."""
+        if data.get("error"):
+            raise fault_in_band(data)
         if "finish" not in data:
             raise UpstreamBroken("acme sent an answer without an end")
-        return _meaning(data)
+        return [_begin(data), *_meaning(data)]
+
+
+def _begin(data: dict[str, Any]) -> Begin:
+    """The first event: the vendor's own id of the answer, and the exact model that speaks."""
+    return Begin(data.get("id", ""), data.get("model", ""))
 
 
 def _meaning(data: dict[str, Any]) -> Iterable[Event]:
     """The events of a frame or a whole answer."""
-    if "error" in data:
-        raise UpstreamBroken("acme reported an error in the middle of its answer")
     if data.get("text"):
         yield Text(data["text"])
     if "usage" in data:
