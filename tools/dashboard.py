@@ -88,6 +88,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("Of these tokens", "short", ((rate("headgate_token_details_total", "detail"), "{{detail}}"),)),
         Panel("Cache", "reqps", ((rate("headgate_cache_lookups_total", "cache"), "{{cache}}"),)),
+        Panel(
+            "Dollars an hour saved by the cache",
+            "currencyUSD",
+            ((f"3600 * {rate('headgate_cache_saved_usd_total')}", "saved"),),
+        ),
     ),
     "Targets": (
         Panel("Tries", "reqps", ((rate("headgate_tries_total", "target"), "{{target}}"),)),

@@ -65,7 +65,10 @@ def told(text: str, env=None, overrides=None) -> list[str]:
             f"2: tiers.free.spend_usd '1/fortnight' is no limit; {SAY} {SPEND_FORMS}",
         ),
         ("[limits]\nconcurrent = 0", "2: limits.concurrent must be at least 1, not 0"),
-        ("[knowledge]\nindex = 'x'", "2: knowledge.index is not a known key; there are none here"),
+        (
+            "[knowledge]\nchunk_char = 900",
+            "2: knowledge.chunk_char is not a known key; did you mean knowledge.chunk_chars?",
+        ),
         ("[routing]\ndefault = 'a'", '2: routing.default names no model of this file: "a"'),
         (
             "[shared]\nurl = 'http://x'",

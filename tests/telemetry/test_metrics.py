@@ -89,7 +89,11 @@ def test_retries_and_fallbacks_are_counted_by_target():
 
 
 def test_lookups_in_the_cache_are_counted_where_there_is_one():
-    found = counted(entry(), entry(cache="hit"), entry(cache="miss"), entry(cache="hit"))
+    hit = entry(cache="hit", tries=0, tokens_in=5, cost=0, saved=3_000_000_000)
+    found = counted(entry(), hit, entry(cache="miss"), hit)
+    assert found["headgate_cache_saved_usd_total", "chat", "openai", "gpt"] == 6
+    assert found["headgate_tokens_total", "chat", "openai", "gpt", "in"] == 0
+    assert found["headgate_tries_total", "openai/gpt", ""] == 2
     assert found["headgate_cache_lookups_total", "chat", "hit"] == 2
     assert found["headgate_cache_lookups_total", "chat", "miss"] == 1
     assert ("headgate_cache_lookups_total", "chat", "off") not in found

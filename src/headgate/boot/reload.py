@@ -11,11 +11,12 @@ from headgate.access.identify import Identify
 from headgate.boot import opening
 from headgate.boot.caching import reuse_of
 from headgate.boot.models import Source, routes_of, sources_of
+from headgate.boot.recipes import recipes_of
 from headgate.config import ConfigError, load
 from headgate.runtime import Runtime
 
 EVERY = 0.5
-FIXED = ("server", "store", "shared", "telemetry")
+FIXED = ("server", "store", "shared", "knowledge", "telemetry")
 """Sections that take effect at the next start only."""
 
 log = logging.getLogger("headgate")
@@ -52,6 +53,7 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     rules = opening.rules_of(new)
     keys = opening.static_keys(new)
     prices = opening.prices_of(new, kept)
+    recipes = recipes_of(new)
     address = opening.address_of(new)
     identify = opening.identify_of(new, runtime.ring)  # the last, for it opens something
     # Nothing from here on can fail.
@@ -60,6 +62,7 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     admission = runtime.admission
     admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
     admission.prices = prices
+    runtime.recipes = recipes
     runtime.reuse = reuse_of(new)
     runtime.gate.cache.ttl, runtime.gate.cache.max_entry = new.cache.ttl, new.cache.max_entry
     runtime.config = new

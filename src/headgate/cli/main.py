@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from headgate import __version__
+from headgate.cli.ask import ask
 from headgate.cli.chat import chat
 from headgate.cli.check import check
 from headgate.cli.explain import explain
+from headgate.cli.ingest import ingest
 from headgate.cli.init import init
 from headgate.cli.keys import keys
 from headgate.cli.limits import limits
@@ -19,6 +21,7 @@ from headgate.cli.migrate import migrate
 from headgate.cli.new_provider import new_provider
 from headgate.cli.openapi import openapi
 from headgate.cli.replay import replay
+from headgate.cli.search import search
 from headgate.cli.serve import serve
 from headgate.cli.token import token
 from headgate.cli.usage import usage
@@ -60,7 +63,24 @@ def sentence(error: Exception) -> str:
 
 @click.group(
     cls=Commands,
-    commands=[serve, init, check, explain, keys, limits, token, chat, usage, replay, migrate, openapi, new_provider],
+    commands=[
+        serve,
+        init,
+        check,
+        explain,
+        keys,
+        limits,
+        token,
+        chat,
+        ingest,
+        search,
+        ask,
+        usage,
+        replay,
+        migrate,
+        openapi,
+        new_provider,
+    ],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nBegin with:\n  headgate init\n  headgate serve",
 )

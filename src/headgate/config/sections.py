@@ -226,6 +226,12 @@ class Tier(Limits):
     system_prompt: Literal["append", "replace", "forbid"] = Field(
         "append", description="What a caller's own system prompt may do beside the operator's."
     )
+    documents: Count = Field(
+        None,
+        ge=0,
+        description="Documents that a caller may keep; default: any number, for `anonymous` beyond loopback none.",
+    )
+    document_bytes: Size | None = Field(None, description="Bytes of documents that a caller may keep.")
 
 
 BUILT_IN_TIERS: dict[str, dict[str, Any]] = {
@@ -301,7 +307,22 @@ class Cache(Section):
 
 
 class Knowledge(Section):
-    """Document search; it has no keys yet."""
+    """Document search."""
+
+    embedder: str = Field(
+        "",
+        description="What makes vectors: a public model or `provider/model`; `local` for the one in `model_folder`; "
+        "empty: search by words alone.",
+    )
+    model_folder: str = Field(
+        "", description="Folder of a local embedding model: `tokenizer.json` and `model.onnx` or `model.safetensors`."
+    )
+    chunk_chars: int = Field(1000, ge=200, le=8000, description="Longest passage, in characters.")
+    hands: int = Field(2, ge=1, le=64, description="Documents that one process reads at a time.")
+    read_timeout: Duration = Field(60.0, description="How long reading one file may take.")
+    read_memory: Size = Field(1024 * 2**20, description="Memory that reading one file may take.")
+    max_pages: int = Field(2000, ge=1, description="Most pages of a PDF.")
+    max_text_chars: int = Field(10_000_000, ge=1000, description="Most characters of text in one document.")
 
 
 class Telemetry(Section):

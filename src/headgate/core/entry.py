@@ -69,7 +69,7 @@ class Entry(Struct, kw_only=True):
     def tried(self) -> tuple[Attempt, ...]:
         """Every try at a target."""
         if self.attempts or not self.tries:
-            return self.attempts
+            return self.attempts if self.tries else ()
         error = "cancelled" if self.status == "cancelled" else self.error
         return (Attempt(f"{self.provider}/{self.target}", self.at, self.total_ms, error),)
 

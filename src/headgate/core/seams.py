@@ -12,7 +12,21 @@ from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Event
 from headgate.core.key import KeyRecord
-from headgate.core.knowledge import Near, Scope, Vector
+from headgate.core.knowledge import (
+    Collection,
+    Document,
+    Draft,
+    Hit,
+    Job,
+    Kept,
+    Near,
+    Passage,
+    Piece,
+    Room,
+    Scope,
+    State,
+    Vector,
+)
 from headgate.core.limit import Level, Want
 from headgate.core.principal import Principal
 
@@ -239,6 +253,116 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+class Shelf(Protocol):
+    """Where collections are kept: documents, passages, words and vectors. Used from worker threads.
+
+    Everything that it is told is in one transaction: a reader finds a document's old passages or its new ones. Every
+    method may raise Unavailable, and NotFound for a collection or document that its tenant does not have.
+    """
+
+    def create(self, scope: Scope, model: str = "", dimension: int = 0) -> bool:
+        """Make a collection whose vectors, if any, are of that model; False where there was one: it stays as it is."""
+        ...
+
+    def collections(self, tenant: str) -> list[Collection]:
+        """The tenant's collections, by name."""
+        ...
+
+    def collection(self, scope: Scope) -> Collection:
+        """One of them."""
+        ...
+
+    def bind(self, scope: Scope, who: Principal, model: str, dimension: int) -> None:
+        """Forget all vectors, which are of another model from now on, and queue every document for new ones.
+
+        Such a job's draft has no media and no body: its passages are what `pieces` tells.
+        """
+        ...
+
+    def drop(self, scope: Scope) -> None:
+        """Forget a collection and everything in it."""
+        ...
+
+    def queue(self, scope: Scope, who: Principal, drafts: Sequence[Draft], room: Room | None = None) -> list[Kept]:
+        """Keep drafts, to be leased; their documents' old passages stay. Raises Forbidden where there is no room."""
+        ...
+
+    def put(
+        self,
+        scope: Scope,
+        drafts: Sequence[tuple[Draft, str, Sequence[Piece]]],
+        room: Room | None = None,
+    ) -> list[Kept]:
+        """Keep drafts whose text and passages are known already, which are ready at once."""
+        ...
+
+    def lease(self, owner: str, seconds: float, most: int) -> list[Job]:
+        """Take documents that are queued, or whose lease has run out; `owner`, `HOST:PID:…`, may be seen to be dead."""
+        ...
+
+    def renew(self, job: Job, seconds: float) -> bool:
+        """Hold a lease for longer; False where it is lost."""
+        ...
+
+    def known(self, scope: Scope, digests: Sequence[str]) -> dict[str, tuple[float, ...]]:
+        """The vectors that are there already, by the digests of their pieces."""
+        ...
+
+    def finish(self, job: Job, text: str, pieces: Sequence[Piece]) -> Sequence[str] | None:
+        """Put the document's new passages in place of its old ones; the ids of those that are gone.
+
+        None where the lease is lost: nothing is written.
+        """
+        ...
+
+    def fail(self, job: Job, error: str, retry_after: float | None = None) -> None:
+        """The document cannot be read; or, with `retry_after`, not yet: it is queued again for then.
+
+        It keeps the job's number of tries: what was no real one can be taken back there.
+        """
+        ...
+
+    def retry(self, scope: Scope, document_id: str) -> Document:
+        """Queue a failed document again; any other stays as it is."""
+        ...
+
+    def documents(self, scope: Scope, state: State | None = None, after: str = "", limit: int = 100) -> list[Document]:
+        """The documents whose id comes after that one, by their id."""
+        ...
+
+    def document(self, scope: Scope, document_id: str) -> Document:
+        """One of them."""
+        ...
+
+    def text(self, scope: Scope, document_id: str) -> str:
+        """What the document's passages are pieces of; empty before it is ready for the first time."""
+        ...
+
+    def pieces(self, scope: Scope, document_id: str) -> list[Piece]:
+        """The document's passages in their order, without digests and vectors."""
+        ...
+
+    def remove(self, scope: Scope, document_id: str) -> Sequence[str]:
+        """Forget a document and all its passages, whose ids are told."""
+        ...
+
+    def lexical(self, scope: Scope, words: Sequence[str], k: int, where: Mapping[str, Any]) -> list[Hit]:
+        """The k passages that have the words best, any of them, whose document's metadata fits `where`."""
+        ...
+
+    def coverage(self, scope: Scope, words: Sequence[str], passage_ids: Sequence[str]) -> dict[str, float]:
+        """How much of the words, weighted by their rarity in the collection, each passage has: from 0 to 1."""
+        ...
+
+    def passages(self, scope: Scope, passage_ids: Sequence[str]) -> dict[str, Passage]:
+        """Those of the passages that are there, by their id."""
+        ...
+
+    def vectors(self, scope: Scope, passage_ids: Sequence[str]) -> dict[str, tuple[float, ...]]:
+        """The vectors of those of the passages that have one, by their id."""
         ...
 
 

@@ -17,7 +17,7 @@ from headgate.core.seams import Limiter, Refusal
 from headgate.engine.hold import Hold, status_of
 from headgate.engine.ledger import Ledger, new_id
 from headgate.engine.levels import fault_of, name_of
-from headgate.engine.limits import RuleBook
+from headgate.engine.limits import METERED, RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
 from headgate.engine.worst import worst_case
@@ -44,8 +44,10 @@ class Admission:
         self._ledger = ledger
         self.prices = prices
 
-    async def admit(self, who: Principal, call: Call, *, free: bool = False) -> Hold:
+    async def admit(self, who: Principal, call: Call, *, free: bool = False, part: bool = False) -> Hold:
         """A Hold for the call; a free one uses no tokens and no money.
+
+        A part of what was admitted already is no request of its own, and the operator chose its model.
 
         Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down.
         """
@@ -53,17 +55,34 @@ class Admission:
         try:
             route = self.routes.find(call.model)
             tier = self.tier_of(who)
-            self.check_right(who, tier, route)
+            if not part:
+                self.check_right(who, tier, route)
             system = route.system(tier.system_prompt)
             plan = self.rules.plan(who, route.name)
             most = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
-            grant = await self.limiter.reserve(plan.wants(call.address, *most))
+            wants = plan.wants(call.address, *most)
+            grant = await self.limiter.reserve(wants if not part else [w for w in wants if w.kind in METERED])
             if isinstance(grant, Refusal):
                 raise fault_of(grant)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
         return Hold(entry, call, route, system, grant, self._ledger, self.prices)
+
+    async def check(self, who: Principal, call: Call) -> None:
+        """Refuse, and write down, what would be refused now in any case; for calls that take work before `admit`.
+
+        Raises NotFound, Forbidden, RateLimited, BudgetExhausted. Takes nothing from any limit.
+        """
+        try:
+            route = self.routes.find(call.model)
+            self.check_right(who, self.tier_of(who), route)
+            levels = await self.limiter.levels(self.rules.wants(who, route.name, call.address, 0, 0))
+            if any(level.retry_after for level in levels):
+                raise fault_of(Refusal(levels))
+        except Fault as fault:
+            await self.refuse(entry_of(who, call), fault)
+            raise
 
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""

@@ -131,7 +131,7 @@ class Hold:
         target = self.spoken.target
         if target is not None:
             entry.provider, entry.target, entry.tries = target.provider_name, target.model, self.spoken.tries
-            if self.spoken.failed:
+            if self.spoken.failed and entry.cache != "hit":
                 entry.attempts = self._attempts(status, error)
             if spoke:
                 self._charge(entry)

@@ -29,31 +29,34 @@ class SqliteDatabase:
     """A `Database` in one file, which is created, readable by its owner only, with its directory.
 
     Every method may be called from any thread and by several processes at once; a writer waits up to `busy` seconds
-    for another. Raises Unavailable where the file cannot be opened, read or written, or stays locked.
+    for another. Raises Unavailable where the file cannot be opened, read or written, or stays locked. Where it is not
+    to be created, it must be there.
     """
 
-    def __init__(self, path: str | Path, *, busy: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, busy: float = 5.0, create: bool = True) -> None:
         self.path = Path(path)
         self.folder = self.path.parent
         self._busy = busy
+        self._address = f"{self.path.absolute().as_uri()}?mode=rw"
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
         with _unavailable():
-            _create(self.path)
+            if create:
+                _create(self.path)
             self._writer = self._connect()
 
     def run(self, *statements: tuple[str, Sequence[object]]) -> int:
         """Execute the statements in one transaction; the number of rows that the last one changed."""
         changed = 0
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for sql, values in statements:
                 changed = connection.execute(sql, values).rowcount
         return changed
 
     def many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """Execute one statement for each row, in one transaction."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.executemany(sql, rows)
 
     def inserts(
@@ -82,12 +85,25 @@ class SqliteDatabase:
             finally:
                 self._give_back(reader)
 
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The writer, in a transaction that ends with the block."""
+        with self._lock, _unavailable():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
     def migrate(self) -> list[str]:
         """Bring the schema up to date; the names of the migrations applied. Raises SchemaTooNew.
 
         Of several processes that start at once one does the work and the others wait for it.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             todo = pending(_applied(connection))
             if todo:
                 connection.execute(TABLE)
@@ -116,7 +132,9 @@ class SqliteDatabase:
     def _connect(self, *, reader: bool = False) -> sqlite3.Connection:
         if self._closed:
             raise sqlite3.ProgrammingError("closed")
-        connection = sqlite3.connect(self.path, timeout=self._busy, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self._address, timeout=self._busy, isolation_level=None, check_same_thread=False, uri=True
+        )
         _to_wal(connection, time.monotonic() + self._busy)
         for pragma in ("synchronous = FULL", "foreign_keys = ON", f"query_only = {int(reader)}"):
             connection.execute(f"PRAGMA {pragma}")
@@ -127,18 +145,6 @@ class SqliteDatabase:
             reader.close()
         else:
             self._readers.append(reader)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _unavailable():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
 
 
 @lru_cache

@@ -11,9 +11,10 @@ from fastapi import Depends, HTTPException, Request
 from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.embedding import EmbedCall, Embedded, Purpose
 from headgate.core.events import Reply
-from headgate.core.faults import Forbidden, Unauthenticated
+from headgate.core.faults import Fault, Forbidden, Overloaded, Unauthenticated
 from headgate.core.principal import Principal
-from headgate.core.seams import Events
+from headgate.core.seams import Events, Refusal
+from headgate.engine.levels import fault_of
 from headgate.runtime import Runtime
 from headgate.surfaces.credentials import ByBearer, ByKey
 from headgate.surfaces.ids import request_id_of
@@ -115,7 +116,27 @@ async def gate_of(request: Request, who: Annotated[Principal, Depends(caller_of)
     return CallerGate(runtime_of(request), who, request)
 
 
+async def admitted_of(request: Request, who: Annotated[Principal, Depends(caller_of)]) -> Principal:
+    """The caller, with this request taken from its limits. Raises RateLimited, which is written down."""
+    runtime = runtime_of(request)
+    if runtime.draining:
+        raise Overloaded("this process is stopping; ask again, and another one answers")
+    admission = runtime.admission
+    address = runtime.address(request.scope.get("client"), request.scope["headers"])
+    try:
+        grant = await admission.limiter.reserve(admission.rules.wants(who, "", address, 0, 0))
+        if isinstance(grant, Refusal):
+            raise fault_of(grant)
+    except Fault as fault:
+        surface = request.scope["path"].strip("/").partition("/")[0]
+        await runtime.gate.refuse(who, surface, request_id_of(request.scope), address, fault)
+        raise
+    grant.settle({})
+    return who
+
+
 Caller = Annotated[Principal, Depends(caller_of)]
+Admitted = Annotated[Principal, Depends(admitted_of)]
 Admin = Annotated[Principal, Depends(admin_of)]
 Running = Annotated[Runtime, Depends(runtime_of)]
 Gate = Annotated[CallerGate, Depends(gate_of)]

@@ -27,6 +27,7 @@ from headgate.surfaces.depends import admin_of
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.said import ERRORS, error_examples, errors
 from headgate.surfaces.schemas import Untitled
+from headgate.surfaces.schemas_knowledge import DocumentBatch, OneDocument
 
 STATIC = Path(__file__).parent / "static"
 
@@ -37,6 +38,11 @@ TAGS = [
         "description": "One prompt in, one flat JSON object out: made for apps and `curl`.",
     },
     {
+        "name": "knowledge",
+        "x-displayName": "Knowledge",
+        "description": "Your documents, and answers that rest on them.",
+    },
+    {
         "name": "openai",
         "x-displayName": "OpenAI",
         "description": "What OpenAI's SDKs expect: point their `base_url` at `/v1`.",
@@ -45,6 +51,11 @@ TAGS = [
         "name": "anthropic",
         "x-displayName": "Anthropic",
         "description": "What Anthropic's SDKs expect: point their `base_url` at `/`.",
+    },
+    {
+        "name": "knowledge",
+        "x-displayName": "Knowledge",
+        "description": "Your documents, and what is found in them. Nobody else finds anything there.",
     },
     {
         "name": "account",
@@ -194,7 +205,8 @@ def made(app: FastAPI, max_prompt_chars: int) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    models: set[type[BaseModel]] = {*ERRORS.values(), *(model for said in DOCUMENTED.values() for model in said.models)}
+    said = (model for said in DOCUMENTED.values() for model in said.models)
+    models: set[type[BaseModel]] = {*ERRORS.values(), *said, OneDocument, DocumentBatch}
     wanted: list[tuple[type[BaseModel], Literal["validation"]]] = [(model, "validation") for model in models]
     _, defined = models_json_schema(wanted, ref_template="#/components/schemas/{model}", schema_generator=Untitled)
     found: dict[str, Any] = defined["$defs"]

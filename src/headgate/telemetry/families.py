@@ -38,7 +38,7 @@ class Gauged(Struct, frozen=True):
 COUNTERS: dict[str, Counted] = {
     "headgate_calls": Counted("Calls, by how they ended.", (*CALL, "status", "error")),
     "headgate_refusals": Counted("Calls that a limit refused.", ("kind", "limit")),
-    "headgate_tokens": Counted("Tokens used.", (*CALL, "kind")),
+    "headgate_tokens": Counted("Tokens used; of remembered answers none.", (*CALL, "kind")),
     "headgate_token_details": Counted("What some of those tokens were.", (*CALL, "detail")),
     "headgate_cost_usd": Counted("Known cost in US dollars.", CALL, 1e9),
     "headgate_unpriced_calls": Counted("Calls that used tokens whose price is unknown.", CALL),
@@ -47,6 +47,7 @@ COUNTERS: dict[str, Counted] = {
     "headgate_retries": Counted("Attempts at a target after a call's first there.", ("target",)),
     "headgate_fallbacks": Counted("Calls that gave a target up and went on to another.", ("target",)),
     "headgate_cache_lookups": Counted("Calls that looked into the cache.", ("surface", "cache")),
+    "headgate_cache_saved_usd": Counted("Dollars that remembered answers would have cost again.", CALL, 1e9),
 }
 
 TIMES: dict[str, Timed] = {

@@ -105,6 +105,9 @@ class Metrics:
             return
         _observe(times["headgate_first_event_seconds"], labels, entry.first_ms / 1000)
         _observe(times["headgate_call_seconds"], labels, entry.total_ms / 1000)
+        if entry.cache == "hit":
+            _count(counters["headgate_cache_saved_usd"], labels, entry.saved)
+            return
         for kind, tokens in (("in", entry.tokens_in), ("out", entry.tokens_out)):
             _count(counters["headgate_tokens"], (*labels, kind), tokens)
         details = (("cached", entry.cached), ("cache_write", entry.cache_write), ("reasoning", entry.reasoning))
