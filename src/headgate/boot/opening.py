@@ -87,12 +87,10 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
         gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
         knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
-        if (verifier := verifier_of(config)) is not None:
-            stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
             database=database,
-            identify=identify_of(config, ring, verifier),
+            identify=identify_of(config, ring),
             address=address_of(config),
             admission=admission,
             gate=gate,
@@ -202,9 +200,9 @@ def check(config: Config) -> dict[str, Source]:
     return sources
 
 
-def identify_of(config: Config, ring: KeyRing, verifier: JwtVerifier | None) -> Identify:
-    """Who calls, from a request's headers."""
-    return Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
+def identify_of(config: Config, ring: KeyRing) -> Identify:
+    """Who calls, from a request's headers. Raises ConfigError."""
+    return Identify(ring, verifier_of(config), ANONYMOUS if config.anonymous else None)
 
 
 def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:
