@@ -44,6 +44,14 @@ def told(text: str, env=None, overrides=None) -> list[str]:
             "3: models.a.strategy must be 'order', 'weighted' or 'least_busy', not \"odrer\"",
         ),
         (
+            "[models.a]\ntargets = ['a/b']\nhistory = 'refuse'",
+            "1: models.a must say both context_window and history, or neither",
+        ),
+        (
+            "[models.a]\ntargets = ['a/b']\ncontext_window = 8000",
+            "1: models.a must say both context_window and history, or neither",
+        ),
+        (
             "[models.a]\ntargets = ['a/b', 'a/c']\nweights = [1]",
             "3: models.a.weights must have one weight for each of the 2 targets, not all 0",
         ),

@@ -11,6 +11,7 @@ from headgate.config import Config, ConfigError, Model, Problem
 from headgate.core.call import Clocks
 from headgate.core.seams import Wire
 from headgate.engine.hedge import Hedge
+from headgate.engine.history import Window
 from headgate.engine.prompts import Fresh, from_file
 from headgate.engine.routing import Route, Routes
 from headgate.engine.strategies import order_of
@@ -135,7 +136,7 @@ def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTabl
 
 def _route(name: str, model: Model, targets: tuple[Target, ...], config: Config, prompts: PromptTable) -> Route:
     """The route of `[models.NAME]`."""
-    hedge = model.hedge
+    hedge, tokens, policy = model.hedge, model.context_window, model.history
     return Route(
         name,
         targets,
@@ -147,6 +148,7 @@ def _route(name: str, model: Model, targets: tuple[Target, ...], config: Config,
         order_of(model.strategy, model.shares, SystemRandom()),
         Hedge(hedge.after, hedge.extra) if hedge is not None else None,
         shared=model.shared_cache,
+        window=Window(tokens, policy) if tokens is not None and policy is not None else None,
     )
 
 

@@ -107,6 +107,16 @@ class Model(Section):
         description="Longest answer for a caller who names no bound; empty: the vendor's own, or where tokens or money "
         "are capped 8192, or what a quarter of the smallest cap pays for.",
     )
+    context_window: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens that the model takes, prompt and answer together; `history` says what it is for.",
+    )
+    history: Literal["refuse", "drop_oldest"] | None = Field(
+        None,
+        description="What becomes of a call with more tokens than `context_window`: it is refused before a provider is "
+        "asked, or loses its oldest turns; empty: the provider decides.",
+    )
     shared_cache: bool = Field(False, description="Answers are cached for all callers together, not for each tenant.")
 
     @property
@@ -133,6 +143,12 @@ class Model(Section):
         if targets is not None and weights and (len(weights) != len(targets) or not sum(weights)):
             raise ValueError(f"must have one weight for each of the {len(targets)} targets, not all 0")
         return weights
+
+    @model_validator(mode="after")
+    def _window_and_policy(self) -> Model:
+        if (self.history is None) is not (self.context_window is None):
+            raise ValueError("must say both context_window and history, or neither")
+        return self
 
 
 class Routing(Section):

@@ -230,6 +230,10 @@ class Call(Struct, kw_only=True):
         if not isinstance(self._prompt, UnsetType):
             self._prompt = structs.replace(self._prompt, max_tokens=tokens)
 
+    def rewrite(self, fields: dict[str, Any], body: bytes) -> None:
+        """Put other words in the place of the caller's: decoded, and as the bytes that may be passed on."""
+        self.fields, self.body, self._prompt = fields, body, UNSET
+
     def aimed(self, model: str, system: System | None, clocks: Clocks) -> Call:
         """A copy for one target: the upstream's own model name, the route's system prompt and timeouts."""
         if system is self.system:

@@ -22,12 +22,14 @@ class Open(Struct, frozen=True):
     """The first event of every answer: a model speaks, so the status may go out. Nothing is retried from here on.
 
     `model` and `provider` are the target's names; `cache` is `off`, `miss` or `hit`; `levels` are the caller's limits.
+    `dropped` entries of the conversation were left out, so that it fits the model.
     """
 
     model: str
     provider: str
     cache: str = "off"
     levels: Sequence[Level] = ()
+    dropped: int = 0
 
 
 class Begin(Struct, frozen=True, tag=True):

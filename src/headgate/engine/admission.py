@@ -14,6 +14,7 @@ from headgate.core.entry import Entry
 from headgate.core.faults import Fault, Forbidden, LimitReached
 from headgate.core.principal import Principal, allowed
 from headgate.core.seams import Limiter, Refusal
+from headgate.engine.history import fit
 from headgate.engine.hold import Hold, status_of
 from headgate.engine.ledger import Ledger, new_id
 from headgate.engine.levels import fault_of, name_of
@@ -49,7 +50,7 @@ class Admission:
 
         A part of what was admitted already is no request of its own, and the operator chose its model.
 
-        Raises NotFound, Forbidden, RateLimited, BudgetExhausted, all written down.
+        Raises NotFound, Forbidden, ContextTooLong, RateLimited, BudgetExhausted, all written down.
         """
         entry = entry_of(who, call)
         try:
@@ -60,6 +61,9 @@ class Admission:
             system = route.system(tier.system_prompt)
             plan = self.rules.plan(who, route.name)
             most = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
+            dropped = 0
+            if route.window is not None and not free and (dropped := fit(call, route.window, system)):
+                most = worst_case(call, route, system, plan.metered, self.prices)
             wants = plan.wants(call.address, *most)
             grant = await self.limiter.reserve(wants if not part else [w for w in wants if w.kind in METERED])
             if isinstance(grant, Refusal):
@@ -67,7 +71,7 @@ class Admission:
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, call, route, system, grant, self._ledger, self.prices)
+        return Hold(entry, call, route, system, grant, self._ledger, self.prices, dropped)
 
     async def check(self, who: Principal, call: Call) -> None:
         """Refuse, and write down, what would be refused now in any case; for calls that take work before `admit`.

@@ -30,6 +30,7 @@ class Hold:
         "_ledger",
         "_prices",
         "_start",
+        "dropped",
         "entry",
         "route",
         "safe",
@@ -46,11 +47,13 @@ class Hold:
         grant: Grant,
         ledger: Ledger,
         prices: Prices,
+        dropped: int = 0,
     ) -> None:
         self.entry = entry
         self.route = route
         self.system = system
         self.spoken = Spoken(since=entry.at)
+        self.dropped = dropped
         self._grant = grant
         self._ledger = ledger
         self._prices = prices
@@ -81,7 +84,7 @@ class Hold:
         """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
         target = self.spoken.target
         model, provider = (self.route.name, OURSELVES) if target is None else (target.model, target.provider_name)
-        return Open(model, provider, self.entry.cache, self._grant.levels)
+        return Open(model, provider, self.entry.cache, self._grant.levels, self.dropped)
 
     def note(self, event: Event) -> None:
         """Take from an event what the ledger wants to know."""

@@ -21,6 +21,7 @@ from headgate.core.events import Event
 from headgate.core.faults import Fault, InternalError, NotFound, Then, UpstreamFault
 from headgate.core.seams import Events, Provider
 from headgate.engine.hedge import Hedge, hedged
+from headgate.engine.history import Window
 from headgate.engine.strategies import Order
 from headgate.engine.targets import Spoken, Target, Upstream
 
@@ -41,6 +42,7 @@ class Route(Struct, frozen=True, eq=False):
     `order` says in which order a call asks them, where `strategy` wants another. `prompt` gives the text of the
     operator's system prompt as it is now. `max_tokens` is the most that an answer may have, `default_max_tokens` the
     most for a caller who names no bound. `shared` answers are cached for all callers.
+    `window` says what becomes of conversations that are too long; without one the upstream does.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Route(Struct, frozen=True, eq=False):
     order: Order | None = None
     hedge: Hedge | None = None
     shared: bool = False
+    window: Window | None = None
 
     def system(self, policy: str) -> System | None:
         """The operator's system prompt under a tier's policy."""

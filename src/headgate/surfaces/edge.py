@@ -249,12 +249,13 @@ async def folded(events: Events) -> tuple[Open, Reply]:
 
 def said(opened: Open) -> bytes:
     """What happened, as header lines, for callers whose body has no room for it."""
-    return b"headgate-model: %b\r\nheadgate-provider: %b\r\nheadgate-cache: %b\r\n%b" % (
+    lines = b"headgate-model: %b\r\nheadgate-provider: %b\r\nheadgate-cache: %b\r\n%b" % (
         opened.model.encode(),
         opened.provider.encode(),
         opened.cache.encode(),
         rate_lines(opened.levels),
     )
+    return lines + b"headgate-dropped-messages: %d\r\n" % opened.dropped if opened.dropped else lines
 
 
 def told(opened: Open, entry: Entry) -> bytes:

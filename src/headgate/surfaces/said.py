@@ -98,6 +98,11 @@ _ANSWER = {
     "Headgate-Model": _header("The target that answers.", example="gpt-4o-mini"),
     "Headgate-Provider": _header("Its provider.", example="openai"),
     "Headgate-Cache": _header("`off`, `miss` or `hit`.", example="miss"),
+    "Headgate-Dropped-Messages": _header(
+        "How many of the oldest messages were left out, so that the call fits its model; only where some were.",
+        "integer",
+        2,
+    ),
     "Headgate-Latency-Ms": _header("How long the call took, in ms; not for streams.", "number", 412.5),
     "Headgate-Cost-Usd": _header("What it cost, in US dollars; not for streams, nor where unknown.", "number", 1.95e-6),
     "Headgate-Estimated": _header("`true` where nobody counted the tokens, and they are estimated.", example="true"),
