@@ -15,6 +15,7 @@ from headgate.dialects import (
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_file_search,
     openai_responses,
     simple,
 )
@@ -220,6 +221,14 @@ def test_one_prompt_is_no_conversation():
     ):
         with pytest.raises(ContextTooLong, match=r"more than the 50 that this model takes$"):
             fit(call, Window(50, "drop_oldest"), None)
+
+
+def test_a_conversation_for_which_files_were_searched_is_shortened_too():
+    items = [said("user", "x" * 400), said("assistant", "yes"), said("user", "go")]
+    call = call_of(openai_responses, items, tools=[{"type": "file_search", "vector_store_ids": ["vs"]}])
+    call = openai_file_search.told(call, "This was found.")
+    assert fit(call, Window(50, "drop_oldest"), None) == 2
+    assert [part["text"] for part in call.fields["input"][0]["content"]] == ["This was found.", "go"]
 
 
 def test_texts_to_embed_are_no_conversation():
