@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import faulthandler
 import os
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -13,6 +14,19 @@ from servers import postgres, valkey
 # a busy machine is no failure
 settings.register_profile("headgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headgate")
+
+
+HUNG = 240
+"""Seconds after which a test is given up, with its process: a run that hangs tells nobody why."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol():
+    faulthandler.dump_traceback_later(int(os.environ.get("HEADGATE_HUNG", HUNG)), exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture

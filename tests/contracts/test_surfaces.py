@@ -53,7 +53,7 @@ STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"
 
 
 def test_every_surface_that_asks_a_model_has_a_caller():
-    alike = {"/complete", "/stream", "/generate"}  # shapes of the simple surface, as /chat is
+    alike = {"/complete", "/stream", "/generate", "/ask", "/ask/stream"}  # the simple surface, as /chat is
     asking = {path for path, endpoint in endpoints(load()).items() if isinstance(endpoint, Endpoint)}
     assert {caller.PATH for caller in CALLERS.values()} == asking - alike
 

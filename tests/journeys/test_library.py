@@ -71,7 +71,7 @@ def with_routes(app):
 
         return StreamingResponse(letters(), media_type="text/plain")
 
-    @app.post("/ask")
+    @app.post("/inquire")
     async def question(text: str, model: str, gate: Gate, request: Request):
         reply = await gate.chat(text, model=model)
         return {"answer": reply.text, "body": len(await request.body())}
@@ -103,7 +103,7 @@ async def test_an_apps_own_routes_are_admitted_limited_and_metered(make):
         assert (answer.status, answer.json) == (200, {"summary": "You said: Summarise: moby dick"})
         answer = await call(port, "POST", "/spell?text=abc")
         assert answer.text == "You \nsaid: \nabc\n"
-        answer = await call(port, "POST", "/ask?text=abc&model=parrot", b"12345")
+        answer = await call(port, "POST", "/inquire?text=abc&model=parrot", b"12345")
         assert answer.json == {"answer": "You said: abc", "body": 5}
         assert (await call(port, "GET", "/who")).json == {"id": "ann"}
         assert (await call(port, "GET", "/secret")).status == 403
@@ -120,7 +120,7 @@ async def test_an_apps_own_routes_are_admitted_limited_and_metered(make):
         assert [(row["surface"], row["principal"], row["status"]) for row in rows] == [
             ("/summarise", "bob", "refused"),
             ("/summarise", "bob", "ok"),
-            ("/ask", "ann", "ok"),
+            ("/inquire", "ann", "ok"),
             ("/spell", "ann", "ok"),
             ("/summarise", "ann", "ok"),
         ]
@@ -216,7 +216,7 @@ async def test_a_caller_who_leaves_is_noticed_under_a_plain_server(make, upstrea
     async with plainly_served(app) as port:
         async with connected(port) as line:
             if served == "own route":
-                path = f"/{'spell' if streamed else 'ask'}?text=x&model=openai/{model}"
+                path = f"/{'spell' if streamed else 'inquire'}?text=x&model=openai/{model}"
                 await line.send(request("POST", path, b"", {"X-API-Key": KEY}))
             else:
                 body = json.dumps(ask("openai", f"openai/{model}", stream=streamed)).encode()

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import signal
+import sys
 from contextlib import AsyncExitStack
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from headgate.testing import LAST_CHUNK, Upset, chunk, stream_head
 from journeys._asking import PATHS, SURFACES, ask, check_error, check_good
 from journeys._caller import Cut, connected, request
-from journeys._service import ADMIN, serving
+from journeys._service import ADMIN, SOURCE, serving
 from journeys._upstreams import frames, said, stream
 
 KEY = "key-of-ann"
@@ -145,3 +147,20 @@ async def test_killed_under_load_it_has_lost_no_answer_whose_end_anybody_saw(ups
         assert len(stored) == len(set(stored))
         assert set(seen) <= set(stored)
         assert (await again.get("/usage", key=ADMIN)).json["total"]["requests"] == len(stored)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after", [0.4, 0.7, 1.0, 1.3])
+async def test_a_service_that_is_told_to_stop_while_it_starts_stops(tmp_path, after):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "headgate", "serve", "--port", "0"),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await asyncio.sleep(after)
+    process.terminate()
+    async with asyncio.timeout(30):
+        _, told = await process.communicate()
+    assert process.returncode in {0, -signal.SIGTERM}, told
+    assert b"Traceback" not in told

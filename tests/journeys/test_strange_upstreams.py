@@ -178,7 +178,9 @@ async def test_a_strange_body_is_an_answer_or_an_honest_error(service, upstreams
             assert got.status in statuses, got
             if got.status == 502:
                 check_error(surface, got, 502, "upstream_error")
-            assert len(upstreams.requests(model)) == (1 if got.status == 200 else 3)
+            tries = (await service.entry(got))["tries"]  # those beside it may have used up the budget for more
+            assert len(upstreams.requests(model)) == tries
+            assert 1 <= tries <= (1 if got.status == 200 else 3)
             assert (await service.entry(got))["status"] == ("ok" if got.status == 200 else "failed")
         except AssertionError as problem:
             raise AssertionError(f"{name}, {surface}: {problem}") from None

@@ -57,11 +57,6 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-def anyio_backend():
-    return ("asyncio", {"use_uvloop": True})  # the contract's tests run on asyncio's own loop
-
-
 def requests(limit, key="r", window=60.0):
     return Want(key, "requests", 1, limit, window)
 

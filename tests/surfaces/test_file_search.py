@@ -33,7 +33,7 @@ class Library:
     def says(self, *scripts, dialect=""):
         """Let the model say these events next."""
         self.provider = ScriptedProvider(*scripts, dialect=dialect)
-        self.app.runtime.admission.routes.find("assistant").targets[0].provider = self.provider
+        self.app.runtime.admission.routes.find("assistant").targets[0].upstream.keys[0].provider = self.provider
 
     @property
     def told(self):

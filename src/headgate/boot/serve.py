@@ -80,7 +80,8 @@ def _start(app: Headgate, busy: Callable[[], Busy]) -> None:
 
 
 def _stop(app: Headgate) -> None:
-    app.runtime.draining = True
+    if app.started:
+        app.runtime.draining = True
 
 
 def check_store(config: Config) -> None:

@@ -90,6 +90,11 @@ class Headgate(FastAPI):
         await super().__call__(scope, receive, send)
 
     @property
+    def started(self) -> bool:
+        """Whether the app has started."""
+        return isinstance(getattr(self.state, "headgate", None), Runtime)
+
+    @property
     def runtime(self) -> Runtime:
         """What the app is made of while it runs. Raises RuntimeError before it has started."""
         runtime = getattr(self.state, "headgate", None)

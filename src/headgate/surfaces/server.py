@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import FrameType
@@ -21,6 +23,9 @@ from headgate.runtime import Busy
 from headgate.surfaces.connection import Connection
 
 _uvicorn = logging.getLogger("uvicorn.error")
+_PATIENCE = 5.0
+"""Seconds for the event loop to close. Everything is closed and written down by then: nobody waits for it longer."""
+
 _LAST_WORDS = 2.0
 """Seconds in which a cancelled answer tells its caller, and is written down."""
 
@@ -96,6 +101,9 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.close()
         await self.lifespan.shutdown()
+        watchdog = threading.Timer(_PATIENCE, os._exit, (0,))
+        watchdog.daemon = True
+        watchdog.start()
 
     def _check_deadlines(self) -> None:
         now = asyncio.get_running_loop().time()
