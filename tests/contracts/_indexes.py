@@ -18,10 +18,12 @@ async def opened(kind, shelf, request):
             from headgate.rag.indexes.pgvector import PgvectorIndex
 
             url, folder = request.getfixturevalue("postgres_url"), request.getfixturevalue("tmp_path")
-            index = PgvectorIndex(PostgresDatabase(url, folder))
+            database = PostgresDatabase(url, folder)
+            index = PgvectorIndex(database)
             index.migrate()
+            index.check()
             yield index
-            await index.aclose()
+            database.close()
         case "qdrant":
             from qdrant_client import AsyncQdrantClient
 
@@ -35,8 +37,8 @@ async def opened(kind, shelf, request):
         case "pinecone":
             from headgate.rag.indexes.pinecone import PineconeIndex
 
-            with pinecone() as url:
-                index = PineconeIndex(url, KEY)
+            with pinecone() as server:
+                index = PineconeIndex(server.url, KEY)
                 yield index
                 await index.aclose()
 

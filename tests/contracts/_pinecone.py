@@ -17,6 +17,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers["Api-Key"] != KEY or not self.headers["X-Pinecone-Api-Version"]:
             self._answer(401, {"code": 16, "message": "Invalid API Key"})
             return
+        if self.server.down:
+            self._answer(503, {"code": 14, "message": "Service unavailable"})
+            return
         with self.server.lock:
             self._answer(*self._done(body))
 
@@ -74,15 +77,17 @@ class _Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.spaces = {}
+        self.down = False
+        self.url = f"http://127.0.0.1:{self.server_port}"
         self.lock = threading.Lock()
 
 
 @contextmanager
 def pinecone():
-    """The address of one, which is empty."""
+    """A running one, which is empty; `down` makes it refuse everything."""
     with _Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server
         server.shutdown()
         thread.join()

@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from contracts._shelf import ANN, HERS, HIS, draft, piece, unit
 from contracts._indexes import opened
+from contracts._shelf import ANN, HERS, HIS, draft, piece, unit
 from headgate.core.knowledge import Scope, Vector
 from headgate.stores.shelf import SqliteShelf
-
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 

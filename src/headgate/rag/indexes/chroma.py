@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -48,12 +49,12 @@ class ChromaIndex:
     async def put(self, scope: Scope, vectors: Sequence[Vector]) -> None:
         """Add vectors. Raises Unavailable."""
         for some in batches(vectors, BATCH):
-            await self._asked(lambda client, some=some: _put(client, name_of(scope), some))
+            await self._asked(partial(_put, name=name_of(scope), vectors=some))
 
     async def remove(self, scope: Scope, passage_ids: Sequence[str]) -> None:
         """Forget passages. Raises Unavailable."""
         for some in batches(passage_ids, BATCH):
-            await self._asked(lambda client, some=some: client.get_collection(name_of(scope)).delete(ids=list(some)))
+            await self._asked(partial(_remove, name=name_of(scope), ids=list(some)))
 
     async def drop(self, scope: Scope) -> None:
         """Forget the collection. Raises Unavailable."""
@@ -100,6 +101,10 @@ def _put(client: Any, name: str, vectors: Sequence[Vector]) -> None:
         embeddings=[list(each.values) for each in vectors],
         metadatas=[{"document": each.document_id, **dict.fromkeys(labels_of(each.metadata), True)} for each in vectors],
     )
+
+
+def _remove(client: Any, name: str, ids: list[str]) -> None:
+    client.get_collection(name, None).delete(ids=ids)
 
 
 def _all(operator: str, clauses: list[dict[str, Any]]) -> dict[str, Any]:

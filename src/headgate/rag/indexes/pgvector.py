@@ -91,10 +91,6 @@ class PgvectorIndex:
         values = (name_of(scope), len(vector), *wanted, _written(vector), k)
         return [Near(*row) for row in await asyncio.to_thread(self._database.rows, sql, values)]
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await asyncio.to_thread(self._database.close)
-
 
 def _written(values: Sequence[float]) -> str:
     return f"[{','.join(map(repr, map(float, values)))}]"
