@@ -19,6 +19,7 @@ from headgate.rag.knowledge import Knowledge
 from headgate.rag.reading import Reading
 from headgate.rag.search import Searcher
 from headgate.stores.shelf import SqliteShelf
+from headgate.stores.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from headgate.rag.local import LocalEmbedder
@@ -44,10 +45,16 @@ async def open_knowledge(config: Config, database: AnyDatabase, gate: Gate, stac
 
 
 async def open_shelf(database: AnyDatabase, stack: AsyncExitStack) -> Shelf:
-    """The shelf beside the database."""
-    shelf = await asyncio.to_thread(SqliteShelf, database.folder / "knowledge")
-    stack.callback(shelf.close)
-    return shelf
+    """The shelf: files beside a SQLite database, tables in PostgreSQL. Raises Unavailable."""
+    if isinstance(database, SqliteDatabase):
+        files = await asyncio.to_thread(SqliteShelf, database.folder / "knowledge")
+        stack.callback(files.close)
+        return files
+    from headgate.stores.postgres_shelf import PostgresShelf  # noqa: PLC0415 - an extra: psycopg may not be there
+
+    tables = await asyncio.to_thread(PostgresShelf, database)
+    stack.callback(tables.close)
+    return tables
 
 
 def embedder_of(config: Config, gate: Gate) -> GateEmbedder | LocalEmbedder | None:
