@@ -10,6 +10,7 @@ from pathlib import Path
 from headgate.boot import opening
 from headgate.boot.caching import reuse_of
 from headgate.boot.models import Source, routes_of, sources_of
+from headgate.boot.recipes import recipes_of
 from headgate.config import ConfigError, load
 from headgate.runtime import Runtime
 
@@ -52,12 +53,14 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     keys = opening.static_keys(new)
     identify = opening.identify_of(new, runtime.ring, opening.verifier_of(new))
     prices = opening.prices_of(new, kept)
+    recipes = recipes_of(new)
     # Nothing from here on can fail.
     runtime.ring.configure(keys)
     runtime.identify, runtime.address = identify, opening.address_of(new)
     admission = runtime.admission
     admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
     admission.prices = prices
+    runtime.recipes = recipes
     runtime.reuse = reuse_of(new)
     runtime.gate.cache.ttl, runtime.gate.cache.max_entry = new.cache.ttl, new.cache.max_entry
     runtime.config = new

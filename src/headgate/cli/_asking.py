@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from headgate.cli._service import address_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -51,6 +50,32 @@ class Service:
             raise click.ClickException(str(told or f"the service answered {response.status_code}"))
         return answer
 
+    async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[tuple[str, bytes]]:
+        """The events of a stream, by their names. Raises ClickException in the service's words."""
+        import httpx2
+
+        from headgate.dialects.sse import Frames
+
+        frames = Frames()
+        try:
+            async with self._client.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    raise click.ClickException(_said(await response.aread(), response.status_code))
+                async for chunk in response.aiter_bytes():
+                    for name, data in frames.feed(chunk):
+                        if name == "error":
+                            raise click.ClickException(_said(data, 200))
+                        yield name, data
+        except httpx2.HTTPError as error:
+            raise click.ClickException(f"the service broke off: {error or type(error).__name__}") from None
+
+
+def _said(body: bytes, status: int) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, LookupError, TypeError):
+        return f"the service answered {status}"
+
 
 @asynccontextmanager
 async def service(config: Config, url: str | None, key: str) -> AsyncIterator[Service]:
@@ -60,7 +85,8 @@ async def service(config: Config, url: str | None, key: str) -> AsyncIterator[Se
     """
     import httpx2
 
-    address = address_of(config, url)
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.server.host, config.server.host)  # noqa: S104
+    address = (url or f"http://{host}:{config.server.port}").rstrip("/")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx2.Timeout(5, read=600)
     async with AsyncExitStack() as stack:
@@ -74,7 +100,8 @@ async def service(config: Config, url: str | None, key: str) -> AsyncIterator[Se
         if not here:
             from headgate.boot.app import create_app
 
-            app = create_app(config)
+            quiet = config.telemetry.model_copy(update={"log_level": "error"})  # the terminal is for the answer
+            app = create_app(config.model_copy(update={"telemetry": quiet}))
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx2.ASGITransport(app)
             inside = httpx2.AsyncClient(base_url=address, headers=headers, timeout=timeout, transport=transport)

@@ -67,6 +67,10 @@ class Searcher:
         mode: Mode = wanted.mode if dense else "lexical"
         return Results(found=tuple(found[: wanted.k]), mode=mode)
 
+    async def collections(self, who: Principal) -> list[Collection]:
+        """The caller's collections, by name."""
+        return await asyncio.to_thread(self._shelf.collections, who.tenant)
+
     async def _chosen(self, tenant: str, names: Sequence[str]) -> list[Collection]:
         if len(names) > MOST_COLLECTIONS:
             raise InvalidField(f"at most {MOST_COLLECTIONS} collections are searched at once", field="collections")

@@ -54,6 +54,7 @@ class HungUp(Exception):
 class Endpoint(Struct, frozen=True):
     """One path that asks a model. `surface` is whose words its errors use; `stream` forces the mode.
 
+    `ask`, where there is one, may answer a call in its own way; without, or with None from it, the gate does.
     `forwarded` picks the caller's headers that go on to an upstream of the same dialect. `prepare` completes a call
     before it is admitted; `finish` is given the bytes that end an answer before they are sent.
     """
@@ -65,6 +66,7 @@ class Endpoint(Struct, frozen=True):
     whole: Callable[[Call, Reply], bytes]
     stream: bool | None = None
     forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
+    ask: Callable[[Runtime, Principal, Call], Awaitable[Events | None]] | None = None
     prepare: Callable[[Runtime, Principal, Call], Awaitable[None]] | None = None
     finish: Callable[[Runtime, Principal, Call, bytes], Awaitable[None]] | None = None
 
@@ -195,11 +197,12 @@ class Edge:
             return
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
+        own = await endpoint.ask(self._runtime, who, call) if endpoint.ask is not None else None
         if call.stream:
-            async with aclosing(gate.answer(who, call)) as events:
+            async with aclosing(own or gate.answer(who, call)) as events:
                 await self._stream(endpoint, who, call, events, response)
             return
-        opened, reply = await gate.reply(who, call)
+        opened, reply = await gate.reply(who, call) if own is None else await folded(own)
         body = endpoint.whole(call, reply)
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
@@ -225,6 +228,17 @@ class Edge:
             await response.end()
         finally:
             silence.stop()
+
+
+async def folded(events: Events) -> tuple[Open, Reply]:
+    """An answer's beginning, and all the rest in one."""
+    reply = Reply()
+    async with aclosing(events):
+        opened = await anext(events)
+        assert type(opened) is Open  # noqa: S101 - so all answers begin
+        async for event in events:
+            reply.add(event)
+    return opened, reply
 
 
 def said(opened: Open) -> bytes:
