@@ -46,7 +46,8 @@ class Runtime:
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
     `recipes` are by name; the one of `/ask` has none.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without. `reuse` is what holds for calls that do not say whether they may be cached.
+    of what calls can be served without. `in_flight` calls are being answered. `reuse` is what holds for calls that do
+    not say whether they may be cached.
     `gauges` says how everything stands, `busy` what the server has to do.
     """
 
@@ -76,3 +77,4 @@ class Runtime:
     busy: Callable[[], Busy] = Busy
     tracer: Tracer | None = None
     draining: bool = False
+    in_flight: int = 0

@@ -171,7 +171,6 @@ def test_what_works_is_there_and_what_does_not_is_not():
 def test_keys_without_effect_have_none():
     listed = CONFIGURATION.read_text("utf-8").partition("## Keys without effect yet")[2]
     keys = re.findall(r"`((?:\w+\.)+\w+)`", listed)
-    assert keys
     code = "\n".join(path.read_text("utf-8") for path in files() if path.parent.name not in {"cli", "config"})
     read = [
         key for key in keys if re.search(rf"\b{key.replace('models.NAME', 'model').replace('.', '[.]')}\b(?!\")", code)

@@ -71,8 +71,7 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
     """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
         database = await _ready(config, stack)
-        metrics = Metrics(crew)
-        entries = LedgerTable(database)
+        metrics, entries = Metrics(crew), LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         tracer = _traced(stack, config)
         ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
@@ -83,18 +82,15 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         prompts = PromptTable(database)
         sources = sources_of(config)
         routes = routes_of(config, sources, prompts, None)
-        prices = prices_of(config, sources)
         limiter, rules = limiter_of(config), rules_of(config)
         await refill(limiter, entries, rules, routes, ring.principals())
-        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices)
+        admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
         gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
         knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
-        if (verifier := verifier_of(config)) is not None:
-            stack.push_async_callback(verifier.aclose)
         runtime = Runtime(
             config=config,
             database=database,
-            identify=identify_of(config, ring, verifier),
+            identify=identify_of(config, ring),
             address=address_of(config),
             admission=admission,
             gate=gate,
@@ -204,9 +200,9 @@ def check(config: Config) -> dict[str, Source]:
     return sources
 
 
-def identify_of(config: Config, ring: KeyRing, verifier: JwtVerifier | None) -> Identify:
-    """Who calls, from a request's headers."""
-    return Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
+def identify_of(config: Config, ring: KeyRing) -> Identify:
+    """Who calls, from a request's headers. Raises ConfigError."""
+    return Identify(ring, verifier_of(config), ANONYMOUS if config.anonymous else None)
 
 
 def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:

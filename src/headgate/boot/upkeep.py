@@ -26,6 +26,7 @@ log = logging.getLogger("headgate")
 
 def keep_up(stack: AsyncExitStack, runtime: Runtime, sources: dict[str, Source]) -> None:
     """Follow keys, configuration and leases, take documents in, clear up, and measure how everything stands."""
+    stack.push_async_callback(lambda: runtime.identify.aclose())  # noqa: PLW0108 - a reload replaces it
     pulse = Pulse(runtime)
     runtime.gauges = pulse.gauges
     background(stack, runtime.ring.watch())

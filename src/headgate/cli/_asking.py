@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headgate.cli._service import address_of
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -85,8 +87,7 @@ async def service(config: Config, url: str | None, key: str) -> AsyncIterator[Se
     """
     import httpx2
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.server.host, config.server.host)  # noqa: S104
-    address = (url or f"http://{host}:{config.server.port}").rstrip("/")
+    address = address_of(config, url)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx2.Timeout(5, read=600)
     async with AsyncExitStack() as stack:

@@ -42,6 +42,7 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
 _STOPPING = "this process is stopping; ask again, and another one answers"
+_FULL = "too many requests are being answered at once; ask again in a moment"
 _STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 log = logging.getLogger("headgate")
@@ -101,6 +102,7 @@ class Edge:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._max_body = runtime.config.server.max_body
+        self._most = runtime.config.server.max_in_flight
         self._tracer = runtime.tracer
         self._heartbeat = runtime.config.server.heartbeat
 
@@ -127,10 +129,12 @@ class Edge:
 
     async def _handle(self, endpoint: Endpoint | OneShot, arrival: Arrival, response: Response, line: Line) -> None:
         who: Principal | None = None
+        runtime = self._runtime
+        runtime.in_flight += 1
         try:
-            if self._runtime.draining:
-                raise Overloaded(_STOPPING)
-            identify = self._runtime.identify
+            if runtime.draining or runtime.in_flight > self._most:
+                raise Overloaded(_STOPPING if runtime.draining else _FULL)
+            identify = runtime.identify
             who = identify.known(arrival.headers, arrival.named) or await identify.verify(arrival.headers)
             body = arrival.body
             if body is None:
@@ -170,6 +174,8 @@ class Edge:
             log.exception("bug", extra={"request_id": response.request_id})
             if not response.started:
                 await response.fault(InternalError(_BUG), endpoint.surface)
+        finally:
+            runtime.in_flight -= 1
 
     async def _refuse(
         self, endpoint: Endpoint | OneShot, who: Principal | None, arrival: Arrival, fault: Fault, response: Response
