@@ -19,6 +19,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from statistics import median
 
+import psycopg
 from harness import fresh
 from published import publish
 from report import as_markdown, as_text, number
@@ -28,7 +29,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from headgate.core.entry import Entry  # noqa: E402 - found by the line above
 from headgate.stores import usage  # noqa: E402
-from headgate.stores.ledger import COLUMNS, LedgerTable  # noqa: E402
+from headgate.stores.ledger import LedgerTable  # noqa: E402
 from headgate.stores.postgres import PostgresDatabase  # noqa: E402
 from headgate.stores.sqlite import SqliteDatabase  # noqa: E402
 from servers import postgres  # noqa: E402
@@ -44,7 +45,11 @@ PATIENCE = 3600.0
 
 # A caller's calls come at all hours; multiplying by a prime spreads callers, models and failures over the year.
 FILL = f"""
-INSERT INTO entries ({", ".join(COLUMNS)})
+INSERT INTO entries (
+    id, at, request_id, kind, principal, key_id, tier, address, surface, stream, model, provider, target, tries,
+    tokens_in, tokens_out, cached, cache_write, reasoning, estimated, cost, price, cache, first_ms, total_ms, status,
+    finish, error
+)
 WITH RECURSIVE n (i) AS (SELECT CAST(? AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT
     'call-' || (1000000000 + i), {END - YEAR} + {YEAR}.0 * i / ?, 'req-' || i, 'key', 'user' || (i * 7919 % {CALLERS}),
@@ -74,8 +79,8 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def empty(kind: str) -> Iterator[SqliteDatabase | PostgresDatabase]:
-    """A new database with its tables."""
+def empty(kind: str) -> Iterator[tuple[SqliteDatabase | PostgresDatabase, str]]:
+    """A new database with its tables, and the address of its server, if it has one."""
     home = fresh("usage")
     with postgres() if kind == "PostgreSQL" else nullcontext() as server:
         database = (
@@ -85,17 +90,20 @@ def empty(kind: str) -> Iterator[SqliteDatabase | PostgresDatabase]:
         )
         try:
             database.migrate()
-            yield database
+            yield database, server.url if server else ""
         finally:
             database.close()
             shutil.rmtree(home)
 
 
-def fill(database: SqliteDatabase | PostgresDatabase, number: int) -> None:
+def fill(database: SqliteDatabase | PostgresDatabase, number: int, server: str) -> None:
     """So many calls, evenly over the year; the sums are what inserts would have made."""
     database.run((FILL, (0, number - 1, number)), *(sums_of(table, length) for table, length in usage.LENGTHS.items()))
-    for table in ("entries", "usage_hours", "usage_days"):
-        database.run((f"ANALYZE {table}", ()))
+    if server:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")  # as the server itself would, sooner or later
+    else:
+        database.run(("ANALYZE", ()))
 
 
 def sums_of(table: str, length: int) -> tuple[str, tuple[()]]:
@@ -140,9 +148,9 @@ def measure(kind: str, sizes: Sequence[int]) -> dict[str, list[float]]:
     """Seconds by question, for each size."""
     found: dict[str, list[float]] = {}
     for size in sizes:
-        with empty(kind) as database:
+        with empty(kind) as (database, server):
             say(f"{kind}: making {size:,} calls")
-            fill(database, size)
+            fill(database, size, server)
             say(f"{kind}: asking")
             table = LedgerTable(database)
             for title, ask in QUESTIONS.items():
@@ -155,8 +163,8 @@ def measure(kind: str, sizes: Sequence[int]) -> dict[str, list[float]]:
 
 def plans(kind: str) -> str:
     """How a database finds the totals of 30 days, over the smallest ledger."""
-    with empty(kind) as database:
-        fill(database, SMALLEST)
+    with empty(kind) as (database, server):
+        fill(database, SMALLEST, server)
         words = "EXPLAIN QUERY PLAN" if kind == "SQLite" else "EXPLAIN (COSTS OFF)"
         sql, values = usage.totals("model", END - 30 * DAY, None, None)
         return "\n".join(str(row[-1]) for row in database.rows(f"{words} {sql}", values))

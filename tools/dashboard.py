@@ -109,7 +109,16 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 (rate("headgate_fallbacks_total", "target"), "given up {{target}}"),
             ),
         ),
-        Panel("Tripped", "short", ((now("headgate_target_tripped", "target", "max"), "{{target}}"),)),
+        Panel(
+            "Tripped",
+            "short",
+            (
+                (now("headgate_target_tripped", "target", "max"), "{{target}}"),
+                (now("headgate_key_tripped", "provider, key", "max"), "{{provider}} key {{key}}"),
+            ),
+        ),
+        Panel("In flight by target", "short", ((now("headgate_target_in_flight", "target"), "{{target}}"),)),
+        Panel("Smoothed first event", "s", ((now("headgate_target_latency_seconds", "target", "max"), "{{target}}"),)),
     ),
     "The service": (
         Panel(

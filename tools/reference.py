@@ -213,7 +213,7 @@ LABELS = """
 - `kind`: of tokens `in` or `out`; of refusals `requests`, `tokens`, `spend` or `concurrent`.
 - `limit`: the limit's name, as in the `RateLimit` headers and `headgate limits show`.
 - `detail`: `cached` and `cache_write` (parts of the tokens in), `reasoning` (part of the tokens out).
-- `target`: `provider/model`.
+- `target`: `provider/model`. `key`: the place of a provider's key in the configuration, from 1.
 - `cache`: how a lookup ended, such as `hit` or `miss`.
 - `part`: a check of `/ready`.
 
@@ -266,7 +266,7 @@ The kinds that `[providers.NAME] kind` may name. A variable in the second column
 file; the first one that is set wins. More kinds come from plug-ins: see [writing a provider](../writing-a-provider.md).
 {GENERATED}
 
-Every provider has `api_key`, `base_url` and `headers` (sent with every request).
+Every provider has `api_key` (`api_keys` for a pool of several), `base_url` and `headers` (sent with every request).
 """
 PRESETS = """
 ## Presets

@@ -15,7 +15,9 @@ from headgate.core.seams import Database
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
+from headgate.rag.ask import Asker
 from headgate.rag.knowledge import Knowledge
+from headgate.rag.recipe import Recipe
 from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
@@ -42,8 +44,10 @@ class Runtime:
     """Everything that handlers need, made once at start.
 
     `identify` turns a request's headers into a Principal; `address` says where the request came from.
+    `recipes` are by name; the one of `/ask` has none.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
-    of what calls can be served without. `reuse` is what holds for calls that do not say whether they may be cached.
+    of what calls can be served without. `in_flight` calls are being answered. `reuse` is what holds for calls that do
+    not say whether they may be cached.
     `gauges` says how everything stands, `busy` what the server has to do.
     """
 
@@ -59,9 +63,11 @@ class Runtime:
     ring: KeyRing
     prompts: PromptTable
     responses: ResponseTable
-    knowledge: Knowledge
     idempotency: IdempotencyTable
+    knowledge: Knowledge
     metrics: Metrics
+    asker: Asker
+    recipes: dict[str, Recipe]
     reload: Callable[[], Awaitable[list[str]]]
     reuse: Reuse | None = None
     started: float = field(default_factory=time.time)
@@ -71,3 +77,4 @@ class Runtime:
     busy: Callable[[], Busy] = Busy
     tracer: Tracer | None = None
     draining: bool = False
+    in_flight: int = 0

@@ -28,6 +28,8 @@ from msgspec import Struct, field
 from headgate.core.call import Call, Clocks
 from headgate.core.events import Event
 from headgate.core.faults import Fault
+from headgate.core.knowledge import Collection, Found, Origin, Results, Search
+from headgate.core.principal import Principal
 from headgate.core.seams import Ask, Chunks, Events
 
 T = TypeVar("T")
@@ -307,6 +309,26 @@ class ScriptedProvider:
         except (GeneratorExit, asyncio.CancelledError):
             self.hung_up += 1
             raise
+
+
+class ScriptedSearches:
+    """Finds what it is told to, by tenant. `asked` are the searches, each with who made it."""
+
+    def __init__(self, **found: Sequence[Found]) -> None:
+        self.asked: list[tuple[Principal, Search]] = []
+        self._found = found
+
+    async def search(self, who: Principal, wanted: Search, *, origin: Origin) -> Results:  # noqa: ARG002
+        """Those of the caller's passages that are similar enough."""
+        self.asked.append((who, wanted))
+        found = [each for each in self._found.get(who.id, ()) if each.similarity >= wanted.min_similarity]
+        return Results(found=tuple(found[: wanted.k]), mode="lexical")
+
+    async def collections(self, who: Principal) -> Sequence[Collection]:
+        """Those that the caller's passages are in."""
+        return [
+            Collection(name=name) for name in dict.fromkeys(each.collection for each in self._found.get(who.id, ()))
+        ]
 
 
 def _next(scripts: list[Sequence[T]]) -> Sequence[T]:

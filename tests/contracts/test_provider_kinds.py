@@ -23,11 +23,11 @@ from headgate.core.faults import (
     CallerFault,
     Unsupported,
     UpstreamAuth,
-    UpstreamBroken,
     UpstreamBusy,
     UpstreamDown,
     UpstreamFault,
     UpstreamMissing,
+    UpstreamRedirected,
 )
 from headgate.core.seams import Answered, Embedder
 from headgate.providers import _http
@@ -220,7 +220,7 @@ def test_what_is_no_answer_is_never_taken_for_one(kind, stream, body):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("status", "fault"),
-    [(401, UpstreamAuth), (404, UpstreamMissing), (429, UpstreamBusy), (500, UpstreamDown), (302, UpstreamBroken)],
+    [(401, UpstreamAuth), (404, UpstreamMissing), (429, UpstreamBusy), (500, UpstreamDown), (302, UpstreamRedirected)],
 )
 def test_a_status_is_the_fault_that_it_means_and_tells_no_key(kind, status, fault):
     body = f'{{"message": "the key {KEY} did this"}}'.encode()

@@ -49,7 +49,7 @@ def test_a_validation_error_names_its_place():
 @pytest.mark.parametrize(
     ("status", "kind", "then"),
     [
-        (302, "UpstreamBroken", Then.AGAIN),
+        (302, "UpstreamRedirected", Then.ELSEWHERE),
         (400, "UpstreamRejected", Then.STOP),
         (401, "UpstreamAuth", Then.ELSEWHERE),
         (402, "UpstreamQuota", Then.ELSEWHERE),

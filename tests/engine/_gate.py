@@ -8,13 +8,13 @@ from headgate.config import Tier
 from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
-from headgate.engine.breaker import Breaker
 from headgate.engine.cache import Cache
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
-from headgate.engine.routing import Route, Routes, Target
+from headgate.engine.routing import Route, Routes
+from headgate.engine.targets import Target, Upstream
 from headgate.stores.cache import MemoryCache
 from headgate.stores.ledger import LedgerTable
 from headgate.stores.memory import MemoryLimiter
@@ -34,7 +34,7 @@ async def gate_over(provider, folder, *, limiter=None, price=None, cache=None, *
     database = SqliteDatabase(folder / "headgate.db")
     database.migrate()
     ledger = Ledger(LedgerTable(database), folder / "outbox")
-    route = Route("m", (Target("p", provider, "m", Breaker()),))
+    route = Route("m", (Target(Upstream.of("p", provider), "m"),))
     admission = Admission(
         Routes({"m": route}, {}, default="m"),
         {"free": Tier()},

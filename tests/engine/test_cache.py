@@ -12,9 +12,9 @@ from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.events import Begin, Done, Extra, Receipt, Text, ToolArgs, ToolCall, Usage, Verbatim
 from headgate.core.faults import Overloaded, RateLimited, UpstreamBroken
 from headgate.core.principal import Principal
-from headgate.engine.breaker import Breaker
 from headgate.engine.cache import Cache, key_of
-from headgate.engine.routing import Route, Target
+from headgate.engine.routing import Route
+from headgate.engine.targets import Target, Upstream
 from headgate.stores.cache import MemoryCache
 from headgate.testing import FrozenClock, ScriptedProvider
 
@@ -196,7 +196,7 @@ def test_every_part_of_a_question_is_in_its_key():
         return SimpleNamespace(route=route or Route("m", (target("m"),)), system=System(text, policy))
 
     def target(model):
-        return Target("p", ScriptedProvider(), model, Breaker())
+        return Target(Upstream.of("p", ScriptedProvider()), model)
 
     def body(**fields):
         return call(body=b"{}", fields={"messages": [1], **fields})
@@ -303,7 +303,7 @@ async def test_a_failure_is_everybodys_and_is_told_to_each(tmp_path):
     provider = ScriptedProvider([0.05, UpstreamBroken("nonsense")], [0.05, Begin(), Text("x"), UpstreamBroken("cut")])
     for _ in range(2):
         async with gate_over(provider, tmp_path) as gate:
-            gate.admission.routes.named["m"].targets[0].retries = 0
+            gate.admission.routes.named["m"].targets[0].upstream.retrying = 3
             failed = await asyncio.gather(*[taken(gate) for _ in range(3)], return_exceptions=True)
         assert len({id(error) for error in failed}) == 3
         assert all(isinstance(error, UpstreamBroken) and error.recorded for error in failed)

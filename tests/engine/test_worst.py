@@ -15,9 +15,9 @@ from headgate.core.faults import BudgetExhausted, LimitReached, UpstreamBusy, Up
 from headgate.core.limit import Want
 from headgate.core.money import Price
 from headgate.dialects import anthropic_messages, openai_chat
-from headgate.engine.breaker import Breaker
 from headgate.engine.prices import Prices
-from headgate.engine.routing import Route, Target
+from headgate.engine.routing import Route
+from headgate.engine.targets import Target, Upstream
 from headgate.engine.worst import DOCUMENT, IMAGE, IMAGES, LEAST, UNBOUNDED_ANSWER, most_tokens_in, worst_case
 from headgate.testing import ScriptedProvider
 
@@ -27,7 +27,7 @@ PRICES = Prices.load({"p/cheap": {"input": 1, "output": 2}, "p/dear": {"input": 
 
 
 def route(*models, **bounds):
-    targets = tuple(Target("p", ScriptedProvider(), model, Breaker()) for model in models or ("cheap",))
+    targets = tuple(Target(Upstream.of("p", ScriptedProvider()), model) for model in models or ("cheap",))
     return Route("m", targets, **bounds)
 
 

@@ -100,6 +100,7 @@ def test_a_wrong_command_would_be_found(line: str):
 async def test_every_configuration_shown_can_be_run(block: Block, tmp_path: Path):
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "system.md").write_text("Be brief.")
+    (tmp_path / "prompts" / "answer.md").write_text("Be brief. {sources} {question}")
     secrets = {"GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", *re.findall(r"env:(\w+)", block.text)}
     env = {name: f"{name:x<40}" for name in secrets}
     text = re.sub(r'file:/run/[^"]*', "file:prompts/system.md", block.text)
@@ -170,7 +171,6 @@ def test_what_works_is_there_and_what_does_not_is_not():
 def test_keys_without_effect_have_none():
     listed = CONFIGURATION.read_text("utf-8").partition("## Keys without effect yet")[2]
     keys = re.findall(r"`((?:\w+\.)+\w+)`", listed)
-    assert keys
     code = "\n".join(path.read_text("utf-8") for path in files() if path.parent.name not in {"cli", "config"})
     read = [
         key for key in keys if re.search(rf"\b{key.replace('models.NAME', 'model').replace('.', '[.]')}\b(?!\")", code)

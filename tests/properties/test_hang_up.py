@@ -17,6 +17,7 @@ from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Routes
+from headgate.engine.targets import Upstream
 from headgate.stores.cache import MemoryCache
 from headgate.stores.memory import MemoryLimiter
 
@@ -71,7 +72,7 @@ class House:
         self.provider, self.wire = connected(name, VENDORS[name], *script)
         self.store, self.limiter = Store(), CountingLimiter()
         self.ledger = Ledger(self.store, folder)
-        routes = Routes({}, {name: self.provider})
+        routes = Routes({}, {name: Upstream.of(name, self.provider)})
         rules = RuleBook({"open": LIMITS}, {}, {})
         tiers = {"open": Tier(**LIMITS)}
         admission = Admission(routes, tiers, rules, self.limiter, self.ledger, Prices.load({}, {}))

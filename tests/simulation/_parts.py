@@ -17,6 +17,7 @@ from headgate.core.faults import Unavailable, UpstreamTimeout
 from headgate.core.limit import Level, Want
 from headgate.core.seams import Events, Grant, Limiter, Refusal
 from headgate.engine.breaker import Breaker
+from headgate.engine.routing import RETRIES
 from simulation._plan import Attempt, Caller, raised
 
 
@@ -55,8 +56,8 @@ class Upstream:
     def __init__(self, name: str, callers: Mapping[str, Caller], asked: dict[str, list[Asked]]) -> None:
         self.name = name
         self.breaker = Breaker(failures=2, cooldown=3.0, clock=time.monotonic)
-        self.firsts = 0
-        self.retries = 0
+        self.busy = self.most_busy = 0
+        self.retries = self.most_retries = 0
         self._callers = callers
         self._asked = asked
 
@@ -65,17 +66,22 @@ class Upstream:
         caller = self._callers[call.id]
         before = self._asked[call.id]
         assert not (caller.stream and any(asked.words for asked in before)), "asked again after the first event"
-        if any(asked.target == self.name for asked in before):
-            self.retries += 1
-        else:
-            self.firsts += 1
+        again = sum(asked.target == self.name for asked in before)
+        assert again <= RETRIES, "asked too often"
         attempt = caller.attempts[len(before) % len(caller.attempts)]
         asked = Asked(self.name)
         before.append(asked)
         assert self.breaker.opens_in() == 0, "asked while it is spared"
-        async with aclosing(self._play(call, caller, attempt, asked)) as events:
-            async for event in events:
-                yield event
+        self.busy += 1
+        self.retries += again > 0
+        self.most_busy, self.most_retries = max(self.most_busy, self.busy), max(self.most_retries, self.retries)
+        try:
+            async with aclosing(self._play(call, caller, attempt, asked)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.busy -= 1
+            self.retries -= again > 0
 
     async def _play(self, call: Call, caller: Caller, attempt: Attempt, asked: Asked) -> Events:
         await _wait(attempt.wait, call.clocks.first_event, call.deadline)

@@ -65,7 +65,7 @@ async def test_where_the_other_process_fails_this_one_asks_itself(store, tmp_pat
         gate_over(provider, tmp_path / "a", cache=Cache(store)) as one,
         gate_over(provider, tmp_path / "b", cache=Cache(store)) as other,
     ):
-        one.admission.routes.named["m"].targets[0].retries = 0
+        one.admission.routes.named["m"].targets[0].upstream.retrying = 3
         first = asyncio.create_task(taken(one))
         await asyncio.sleep(0.05)
         said, entry = await taken(other)

@@ -16,6 +16,7 @@ from headgate import Gate, create_app
 from headgate.core.entry import PASSING, Entry
 from headgate.dialects import (
     anthropic_messages,
+    asking,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -29,9 +30,11 @@ from headgate.surfaces import (
     schemas,
     schemas_admin,
     schemas_anthropic,
+    schemas_asking,
     schemas_embeddings,
     schemas_openai,
     schemas_responses,
+    schemas_vector_stores,
 )
 from headgate.surfaces.documented import DOCUMENTED
 from headgate.surfaces.faults import TABLE
@@ -52,7 +55,16 @@ PAGES = {
 }
 MODELS = {
     name: model
-    for module in (schemas, schemas_openai, schemas_embeddings, schemas_responses, schemas_anthropic, schemas_admin)
+    for module in (
+        schemas,
+        schemas_asking,
+        schemas_openai,
+        schemas_embeddings,
+        schemas_responses,
+        schemas_vector_stores,
+        schemas_anthropic,
+        schemas_admin,
+    )
     for name, model in vars(module).items()
     if isinstance(model, type) and issubclass(model, BaseModel)
 }
@@ -62,7 +74,9 @@ AS_ALICE = {"x-api-key": KEY}
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    app = create_app(configured(tmp_path_factory.mktemp("docs"), "[server]\nmax_prompt_chars = 777\n"))
+    app = create_app(
+        configured(tmp_path_factory.mktemp("docs"), "[server]\nmax_prompt_chars = 777\n[recipes.example]\n")
+    )
     with served(app) as url, httpx2.Client(base_url=url) as client:
         yield client
 
@@ -78,6 +92,11 @@ def operations(document):
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
+
+
+def at(path):
+    """A path that is there: with the name of the recipe in it."""
+    return path.replace("{name}", "example")
 
 
 def bodies(response):
@@ -228,7 +247,7 @@ def test_the_examples_of_requests_are_accepted_and_answered_as_documented(client
     whole = [reference.rpartition("/")[2] for reference in wanted if reference]
     pieces = [model.__name__ for model in DOCUMENTED[path].events]
     for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
-        response = client.post(path, json=example["value"], headers=AS_ALICE)
+        response = client.post(at(path), json=example["value"], headers=AS_ALICE)
         assert response.status_code == 200, response.text
         media = response.headers["content-type"].partition(";")[0]
         assert media in operation["responses"]["200"]["content"]
@@ -242,7 +261,7 @@ def test_the_examples_of_requests_are_accepted_and_answered_as_documented(client
 def test_the_headers_of_an_answer_are_documented(client, document, path):
     operation = document["paths"][path]["post"]
     example = next(iter(operation["requestBody"]["content"]["application/json"]["examples"].values()))
-    response = client.post(path, json=example["value"], headers=AS_ALICE)
+    response = client.post(at(path), json=example["value"], headers=AS_ALICE)
     known = {name.lower() for name in operation["responses"]["200"]["headers"]}
     usual = {"content-type", "content-length", "date", "server", "cache-control", "transfer-encoding"}
     assert set(response.headers) - usual - {"x-accel-buffering"} <= known
@@ -259,7 +278,7 @@ def test_the_headers_of_an_answer_are_documented(client, document, path):
     ],
 )
 def test_errors_are_answered_as_documented(client, document, path, content, headers):
-    response = client.post(path, content=content, headers=headers)
+    response = client.post(at(path), content=content, headers=headers)
     documented = document["paths"][path]["post"]["responses"][str(response.status_code)]
     said_of_it = documented["content"]["application/json"]
     assert response.status_code >= 400
@@ -282,7 +301,18 @@ def test_every_fault_is_in_the_documentation():
     assert {type(sample) for sample in said.SAMPLES} == set(TABLE)
 
 
-GETS = ["/", "/health", "/ready", "/me", "/usage", "/usage?by=day", "/usage?by=all", "/v1/models"]
+GETS = [
+    "/",
+    "/health",
+    "/ready",
+    "/me",
+    "/usage",
+    "/usage?by=day",
+    "/usage?by=all",
+    "/v1/models",
+    "/recipes",
+    "/v1/vector_stores",
+]
 ADMIN_GETS = ["/admin/keys", "/admin/prompts", "/admin/entries", "/admin/models", "/v1/models/assistant"]
 
 
@@ -321,7 +351,9 @@ def test_the_schemas_name_every_field_that_the_dialects_know():
     for shape, model in (
         (simple.CHAT, schemas.ChatRequest),
         (simple.COMPLETE, schemas.CompleteRequest),
-        (simple.GENERATE, schemas.GenerateRequest),
+        (asking.GENERATE, schemas.GenerateRequest),
+        (asking.Shape(), schemas_asking.AskRequest),
+        (asking.Shape(own=False), schemas_asking.RecipeRequest),
     ):
         assert shape.known == set(model.model_fields)
     older = {"functions", "function_call"}

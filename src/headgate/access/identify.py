@@ -34,6 +34,11 @@ class Identify:
         self._tokens = tokens
         self._anonymous = anonymous
 
+    async def aclose(self) -> None:
+        """Close the connections to the issuers of tokens."""
+        if self._tokens is not None:
+            await self._tokens.aclose()
+
     def known(self, headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Principal | None:
         """The caller, where it can be told at once; None where `verify` must be awaited. Raises Unauthenticated.
 

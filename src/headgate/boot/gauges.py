@@ -39,7 +39,8 @@ class Pulse:
         runtime = self._runtime
         busy = runtime.busy()
         checks = (*runtime.checks.items(), *runtime.degraded.items())
-        targets = (target for route in runtime.admission.routes.all() for target in route.targets)
+        targets = list(runtime.admission.routes.targets.values())
+        pools = (each for each in runtime.admission.routes.upstreams.values() if len(each.keys) > 1)
         single = {
             "headgate_workers": 1,
             "headgate_started_seconds": runtime.started,
@@ -57,6 +58,11 @@ class Pulse:
             **{name: {(): float(value)} for name, value in single.items()},
             "headgate_degraded": {(name,): float(bool(check())) for name, check in checks},
             "headgate_target_tripped": {(target.name,): float(target.breaker.tripped) for target in targets},
+            "headgate_target_in_flight": {(target.name,): float(target.busy) for target in targets},
+            "headgate_target_latency_seconds": {(target.name,): target.latency for target in targets},
+            "headgate_key_tripped": {
+                (pool.name, key.name): float(key.breaker.tripped) for pool in pools for key in pool.keys
+            },
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from headgate.config import Config, ConfigError, Problem, text_of
@@ -26,10 +26,7 @@ async def index_of(config: Config, shelf: Shelf, database: AnyDatabase, stack: A
     """The configured index, or several. Raises ConfigError, SchemaOutOfDate, Unavailable."""
     settings = config.knowledge
     usual = usual_kind(config)
-    opened = {
-        kind: await open_index(config, kind, shelf, database, stack)
-        for kind in dict.fromkeys([usual, *settings.indexes.values()])
-    }
+    opened = {kind: await open_index(config, kind, shelf, database, stack) for kind in kinds(config)}
     special = {name: opened[kind] for name, kind in settings.indexes.items() if kind != usual}
     index = ChosenIndex(opened[usual], special) if special else opened[usual]
     if set(opened) == {"sqlite"}:
@@ -50,6 +47,23 @@ def usual_kind(config: Config) -> str:
     return config.knowledge.index or ("sqlite" if config.store.url.startswith("sqlite:") else "pgvector")
 
 
+def kinds(config: Config) -> list[str]:
+    """The kinds of index that the configuration wants."""
+    return list(dict.fromkeys([usual_kind(config), *config.knowledge.indexes.values()]))
+
+
+def check_indexes(config: Config, database: AnyDatabase) -> None:
+    """Whether the indexes can be opened, as far as one can see. Raises ConfigError, SchemaOutOfDate, Unavailable."""
+    if not config.knowledge.embedder:
+        return
+    for kind in kinds(config):
+        if kind == "pgvector":
+            with ExitStack() as stack:
+                pgvector_of(config, database, stack).check()
+        elif kind != "sqlite":
+            _place(config, kind)
+
+
 async def open_index(
     config: Config, kind: str, shelf: Shelf, database: AnyDatabase, stack: AsyncExitStack
 ) -> VectorIndex:
@@ -65,7 +79,7 @@ async def open_index(
         raise _problem(config, "index", what) from None
 
 
-def pgvector_of(config: Config, database: AnyDatabase, stack: AsyncExitStack) -> PgvectorIndex:
+def pgvector_of(config: Config, database: AnyDatabase, stack: ExitStack | AsyncExitStack) -> PgvectorIndex:
     """The index in `[knowledge.pgvector] url`, else in the database of `[store]`. Raises ConfigError, ImportError."""
     from headgate.rag.indexes.pgvector import PgvectorIndex  # noqa: PLC0415 - an extra: psycopg may not be there
 
@@ -85,10 +99,7 @@ def _opened(config: Config, kind: str, shelf: Shelf, stack: AsyncExitStack) -> V
         if not isinstance(shelf, SqliteShelf):
             raise _problem(config, "index", "`sqlite` is for documents in SQLite; with PostgreSQL say `pgvector`")
         return MatrixIndex(shelf)
-    section = getattr(config.knowledge, kind)
-    url, key = text_of(section.url), text_of(section.api_key)
-    if not url:
-        raise _problem(config, f"{kind}.url", "is wanted: the address of the index")
+    url, key = _place(config, kind)
     index: Any
     if kind == "qdrant":
         from headgate.rag.indexes.qdrant import QdrantIndex  # noqa: PLC0415 - an extra
@@ -105,6 +116,15 @@ def _opened(config: Config, kind: str, shelf: Shelf, stack: AsyncExitStack) -> V
     stack.push_async_callback(index.aclose)
     opened: VectorIndex = index
     return opened
+
+
+def _place(config: Config, kind: str) -> tuple[str, str]:
+    """Where the index is, and its key. Raises ConfigError."""
+    section = getattr(config.knowledge, kind)
+    url = text_of(section.url)
+    if not url:
+        raise _problem(config, f"{kind}.url", "is wanted: the address of the index")
+    return url, text_of(section.api_key)
 
 
 def _problem(config: Config, key: str, what: str) -> ConfigError:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import SystemRandom
 
 from msgspec import Struct
 
 from headgate.config import Config, ConfigError, Model, Problem
 from headgate.core.call import Clocks
-from headgate.core.seams import Provider, Wire
-from headgate.engine.breaker import Breaker
+from headgate.core.seams import Wire
+from headgate.engine.hedge import Hedge
 from headgate.engine.prompts import Fresh, from_file
-from headgate.engine.routing import Route, Routes, Target
+from headgate.engine.routing import Route, Routes
+from headgate.engine.strategies import order_of
+from headgate.engine.targets import Target, Upstream
 from headgate.providers._http import Options
 from headgate.providers._wire import HttpWire
 from headgate.providers.kinds import Kind, kind_of, kinds, loaders
@@ -28,15 +31,18 @@ class Source(Struct):
     kind: Kind
     options: Options
     why: str
-    provider: Provider | None = None
+    upstream: Upstream | None = None
     wire: Wire | None = None
 
-    def connect(self) -> Provider:
-        """The provider itself, made when first asked for; no socket is opened yet."""
-        if self.provider is None:
-            self.wire = HttpWire(self.options.base_url or "http://127.0.0.1", headers=self.options.headers)
-            self.provider = self.kind.connect(self.options, self.wire)
-        return self.provider
+    def connect(self) -> Upstream:
+        """The provider itself, once for each of its keys, made when first asked for; no socket is opened yet."""
+        if self.upstream is None:
+            wire = HttpWire(self.options.base_url or "http://127.0.0.1", headers=self.options.headers)
+            self.wire = wire
+            self.upstream = Upstream.of(
+                self.name, *(self.kind.connect(options, wire) for options in self.options.each_key())
+            )
+        return self.upstream
 
     def same(self, other: Source | None) -> bool:
         """Whether the other was made from the same settings, so that its connections may be kept."""
@@ -113,25 +119,38 @@ def default_of(config: Config, sources: Mapping[str, Source]) -> str:
 
 def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTable, before: Routes | None) -> Routes:
     """The routes; targets that were there before keep their health. Raises ConfigError."""
-    old = {target.name: target for route in before.all() for target in route.targets} if before else {}
+    upstreams = {name: connected(config, source) for name, source in sources.items()}
+    kept = before.targets.items() if before else ()
+    targets = {name: target for name, target in kept if target.upstream in upstreams.values()}
     named: dict[str, Route] = {}
     for name, model in config.models.items():
-        targets: list[Target] = []
         for text in model.targets:
-            provider, _, upstream = text.partition("/")
-            if provider not in sources:
+            provider, _, asked = text.partition("/")
+            if provider not in upstreams:
                 raise ConfigError([_missing(config, name, provider)])
-            breaker = old[text].breaker if text in old else Breaker()
-            targets.append(Target(provider, connected(config, sources[provider]), upstream, breaker))
-        clocks = Clocks(model.timeout.connect, model.timeout.first_event, model.timeout.idle, model.timeout.total)
-        prompt = prompt_of(config, name, model, prompts)
-        bounds = (model.max_tokens, model.default_max_tokens)
-        named[name] = Route(name, tuple(targets), clocks, prompt, *bounds, shared=model.shared_cache)
-    providers = {name: connected(config, source) for name, source in sources.items()}
-    return Routes(named, providers, default=default_of(config, sources), direct=config.routing.direct)
+            targets.setdefault(text, Target(upstreams[provider], asked))
+        named[name] = _route(name, model, tuple(targets[text] for text in model.targets), config, prompts)
+    return Routes(named, upstreams, default=default_of(config, sources), direct=config.routing.direct, targets=targets)
 
 
-def connected(config: Config, source: Source) -> Provider:
+def _route(name: str, model: Model, targets: tuple[Target, ...], config: Config, prompts: PromptTable) -> Route:
+    """The route of `[models.NAME]`."""
+    hedge = model.hedge
+    return Route(
+        name,
+        targets,
+        Clocks(model.timeout.connect, model.timeout.first_event, model.timeout.idle, model.timeout.total),
+        prompt_of(config, name, model, prompts),
+        model.max_tokens,
+        model.default_max_tokens,
+        model.strategy,
+        order_of(model.strategy, model.shares, SystemRandom()),
+        Hedge(hedge.after, hedge.extra) if hedge is not None else None,
+        shared=model.shared_cache,
+    )
+
+
+def connected(config: Config, source: Source) -> Upstream:
     """The provider. Raises ConfigError for settings with which it cannot be asked."""
     try:
         return source.connect()

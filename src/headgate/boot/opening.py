@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from headgate.access.address import client_address, networks
@@ -15,27 +14,26 @@ from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.caching import cache_of, reuse_of
-from headgate.boot.clearing import clear_up
-from headgate.boot.gauges import Pulse
 from headgate.boot.knowledge import open_knowledge
 from headgate.boot.limiter import limiter_of, refill
 from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
-from headgate.boot.reload import take_over, watch
+from headgate.boot.recipes import recipes_of
+from headgate.boot.reload import take_over
 from headgate.boot.tracer import tracer_of
+from headgate.boot.upkeep import keep_up, look_after, settle_down
 from headgate.config import Config, ConfigError, Problem, text_of
 from headgate.core.entry import Entry
-from headgate.core.faults import Unavailable
 from headgate.core.principal import Principal
 from headgate.engine.admission import Admission
 from headgate.engine.gate import Gate
 from headgate.engine.ledger import Ledger
 from headgate.engine.limits import RuleBook
 from headgate.engine.prices import Prices
+from headgate.rag.ask import Asker
 from headgate.runtime import RawHeaders, Runtime
-from headgate.stores.idempotency import LEASE, IdempotencyTable
+from headgate.stores.idempotency import IdempotencyTable
 from headgate.stores.keys import KeyStore
 from headgate.stores.ledger import LedgerTable
-from headgate.stores.memory import MemoryLimiter
 from headgate.stores.opening import make_ready, open_database
 from headgate.stores.prompts import PromptTable
 from headgate.stores.responses import ResponseTable
@@ -44,7 +42,7 @@ from headgate.telemetry.logs import CallLog
 from headgate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from headgate.stores.redis import RedisLimiter
+    from headgate.stores.opening import AnyDatabase
     from headgate.telemetry.traces import Tracer
 
 log = logging.getLogger("headgate")
@@ -72,17 +70,14 @@ class Recorded:
 async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
     """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
-        database = open_database(config.store.url, config.base_dir)
-        stack.callback(database.close)
-        await asyncio.to_thread(make_ready, database)
+        database = await _ready(config, stack)
         metrics, entries = Metrics(crew), LedgerTable(database)
         lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         tracer = _traced(stack, config)
         ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
         await ledger.catch_up()
-        keys = KeyStore(database)
-        ring = KeyRing(static_keys(config), keys)
+        ring = KeyRing(static_keys(config), keys := KeyStore(database))
         await asyncio.to_thread(ring.refresh)
         prompts = PromptTable(database)
         sources = sources_of(config)
@@ -90,13 +85,12 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         limiter, rules = limiter_of(config), rules_of(config)
         await refill(limiter, entries, rules, routes, ring.principals())
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
-        if (verifier := verifier_of(config)) is not None:
-            stack.push_async_callback(verifier.aclose)
         gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
+        knowledge = await open_knowledge(config, database, gate, stack)
         runtime = Runtime(
             config=config,
             database=database,
-            identify=identify_of(config, ring, verifier),
+            identify=identify_of(config, ring),
             address=address_of(config),
             admission=admission,
             gate=gate,
@@ -106,39 +100,29 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
             ring=ring,
             prompts=prompts,
             responses=ResponseTable(database),
-            knowledge=await open_knowledge(config, database, gate, stack),
             idempotency=IdempotencyTable(database),
+            knowledge=knowledge,
+            asker=Asker(gate, knowledge.searcher),
+            recipes=recipes_of(config),
             metrics=metrics,
             tracer=tracer,
             reload=lambda: take_over(runtime, sources),
             reuse=reuse_of(config),
         )
         runtime.checks = checks_of(runtime)
-        _look_after(limiter, runtime, stack)
+        look_after(limiter, runtime, stack)
         stack.push_async_callback(close_wires, sources)
-        _watch_over(stack, runtime, sources)
-        _settle_down()
+        keep_up(stack, runtime, sources)
+        settle_down()
         yield runtime
 
 
-def _watch_over(stack: AsyncExitStack, runtime: Runtime, sources: dict[str, Source]) -> None:
-    """Keep up with keys, configuration and leases, clear up, and measure how everything stands."""
-    pulse = Pulse(runtime)
-    runtime.gauges = pulse.gauges
-    cleared = clear_up(runtime.entries, runtime.responses, runtime.config.store.keep)
-    leases, ingesting = renew(runtime.idempotency), runtime.knowledge.ingester.work()
-    for work in (runtime.ring.watch(), watch(runtime, sources), leases, ingesting, cleared, pulse.beat()):
-        _background(stack, work)
-
-
-async def renew(table: IdempotencyTable) -> None:
-    """Keep the leases of calls with an Idempotency-Key alive while they are made."""
-    while True:
-        await asyncio.sleep(LEASE / 3)
-        try:
-            await asyncio.to_thread(table.renew)
-        except Unavailable as fault:
-            log.warning("the leases of Idempotency-Keys could not be renewed: %s", fault.message)
+async def _ready(config: Config, stack: AsyncExitStack) -> AnyDatabase:
+    """The database, with its schema up to date."""
+    database = open_database(config.store.url, config.base_dir)
+    stack.callback(database.close)
+    await asyncio.to_thread(make_ready, database)
+    return database
 
 
 def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:
@@ -147,34 +131,6 @@ def _traced(stack: AsyncExitStack, config: Config) -> Tracer | None:
     if tracer is not None:
         stack.push_async_callback(asyncio.to_thread, tracer.close)
     return tracer
-
-
-def _settle_down() -> None:
-    """What is there now stays; requests make few cycles, and the default looks for them too often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _look_after(limiter: MemoryLimiter | RedisLimiter, runtime: Runtime, stack: AsyncExitStack) -> None:
-    """Keep a shared limiter connected, and say when it is not."""
-    if isinstance(limiter, MemoryLimiter):
-        return
-    stack.push_async_callback(limiter.aclose)
-    _background(stack, limiter.watch())
-    watched = runtime.degraded if limiter.local else runtime.checks
-    watched["shared"] = lambda: "the shared store is out of reach" if limiter.degraded else ""
-
-
-def _background(stack: AsyncExitStack, work: Any) -> None:
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(stop)
 
 
 async def close_wires(sources: dict[str, Source]) -> None:
@@ -244,9 +200,9 @@ def check(config: Config) -> dict[str, Source]:
     return sources
 
 
-def identify_of(config: Config, ring: KeyRing, verifier: JwtVerifier | None) -> Identify:
-    """Who calls, from a request's headers."""
-    return Identify(ring, verifier, ANONYMOUS if config.anonymous else None)
+def identify_of(config: Config, ring: KeyRing) -> Identify:
+    """Who calls, from a request's headers. Raises ConfigError."""
+    return Identify(ring, verifier_of(config), ANONYMOUS if config.anonymous else None)
 
 
 def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:

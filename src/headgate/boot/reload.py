@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from headgate.access.identify import Identify
 from headgate.boot import opening
 from headgate.boot.caching import reuse_of
 from headgate.boot.models import Source, routes_of, sources_of
+from headgate.boot.recipes import recipes_of
 from headgate.config import ConfigError, load
 from headgate.runtime import Runtime
 
@@ -50,31 +52,34 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     routes = routes_of(new, kept, runtime.prompts, runtime.admission.routes)
     rules = opening.rules_of(new)
     keys = opening.static_keys(new)
-    identify = opening.identify_of(new, runtime.ring, opening.verifier_of(new))
     prices = opening.prices_of(new, kept)
+    recipes = recipes_of(new)
+    address = opening.address_of(new)
+    identify = opening.identify_of(new, runtime.ring)  # the last, for it opens something
     # Nothing from here on can fail.
     runtime.ring.configure(keys)
-    runtime.identify, runtime.address = identify, opening.address_of(new)
+    before, runtime.identify, runtime.address = runtime.identify, identify, address
     admission = runtime.admission
     admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
     admission.prices = prices
+    runtime.recipes = recipes
     runtime.reuse = reuse_of(new)
     runtime.gate.cache.ttl, runtime.gate.cache.max_entry = new.cache.ttl, new.cache.max_entry
     runtime.config = new
     gone = {name: source for name, source in sources.items() if kept.get(name) is not source}
     sources.clear()
     sources.update(kept)
-    asyncio.get_running_loop().call_later(600, _retire, gone)
+    asyncio.get_running_loop().call_later(600, _retire, gone, before)
     waiting = [name for name in FIXED if getattr(old, name) != getattr(new, name)]
     later = f"; at the next start: {', '.join(waiting)}" if waiting else ""
     log.info("the configuration was taken over%s", later)
     return waiting
 
 
-def _retire(gone: dict[str, Source]) -> None:
-    """Close the connections of providers that are no longer there; their last answers have ended by now."""
-    task = asyncio.ensure_future(opening.close_wires(gone))
-    task.add_done_callback(lambda done: done.exception())
+def _retire(gone: dict[str, Source], identify: Identify) -> None:
+    """Close the connections of providers and issuers that are no longer there; their last answers have ended by now."""
+    for work in (opening.close_wires(gone), identify.aclose()):
+        asyncio.ensure_future(work).add_done_callback(lambda done: done.exception())
 
 
 def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,32 @@ class Service:
             raise click.ClickException(str(told or f"the service answered {response.status_code}"))
         return answer
 
+    async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[tuple[str, bytes]]:
+        """The events of a stream, by their names. Raises ClickException in the service's words."""
+        import httpx2
+
+        from headgate.dialects.sse import Frames
+
+        frames = Frames()
+        try:
+            async with self._client.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    raise click.ClickException(_said(await response.aread(), response.status_code))
+                async for chunk in response.aiter_bytes():
+                    for name, data in frames.feed(chunk):
+                        if name == "error":
+                            raise click.ClickException(_said(data, 200))
+                        yield name, data
+        except httpx2.HTTPError as error:
+            raise click.ClickException(f"the service broke off: {error or type(error).__name__}") from None
+
+
+def _said(body: bytes, status: int) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, LookupError, TypeError):
+        return f"the service answered {status}"
+
 
 @asynccontextmanager
 async def service(config: Config, url: str | None, key: str) -> AsyncIterator[Service]:
@@ -74,7 +101,8 @@ async def service(config: Config, url: str | None, key: str) -> AsyncIterator[Se
         if not here:
             from headgate.boot.app import create_app
 
-            app = create_app(config)
+            quiet = config.telemetry.model_copy(update={"log_level": "error"})  # the terminal is for the answer
+            app = create_app(config.model_copy(update={"telemetry": quiet}))
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx2.ASGITransport(app)
             inside = httpx2.AsyncClient(base_url=address, headers=headers, timeout=timeout, transport=transport)

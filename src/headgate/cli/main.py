@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headgate import __version__
+from headgate.cli.ask import ask
 from headgate.cli.chat import chat
 from headgate.cli.check import check
 from headgate.cli.explain import explain
@@ -74,6 +75,7 @@ def sentence(error: Exception) -> str:
         chat,
         ingest,
         search,
+        ask,
         knowledge,
         usage,
         replay,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,18 +38,12 @@ def migrate(config_path: Path | None, dry_run: bool) -> None:
 
 def _make_index(config: Config, opened: AnyDatabase) -> None:
     """Make pgvector's table, where vectors are to be kept there. Raises Unavailable where the server cannot."""
-    import asyncio
-
-    from headgate.boot.indexes import pgvector_of, usual_kind
+    from headgate.boot.indexes import kinds, pgvector_of
     from headgate.config import text_of
 
     settings = config.knowledge
-    wanted = settings.embedder and "pgvector" in {usual_kind(config), *settings.indexes.values()}
+    wanted = settings.embedder and "pgvector" in kinds(config)
     if not wanted and not text_of(settings.pgvector.url):
         return
-
-    async def make() -> None:
-        async with AsyncExitStack() as stack:
-            pgvector_of(config, opened, stack).migrate()
-
-    asyncio.run(make())
+    with ExitStack() as stack:
+        pgvector_of(config, opened, stack).migrate()

@@ -137,7 +137,7 @@ def _resolve(data: dict[str, Any], env: Mapping[str, str], source: Source, probl
             if not env.get(name):
                 problems[keys] = f"needs the environment variable {name}, which is not set"
             holder[key] = Secret(env.get(name, ""))
-        elif kind == "file" and key != "system_prompt":
+        elif kind == "file" and key not in {"system_prompt", "template"}:
             path = source.base_dir / name
             source.files.append(path)
             try:
@@ -198,9 +198,22 @@ def _contradictions(config: Config, data: Mapping[str, Any]) -> Iterator[tuple[K
         path = config.prompt_file(str(model.get("system_prompt", ""))) if isinstance(model, dict) else None
         if path and not path.is_file():
             yield ("models", name, "system_prompt"), f"needs the file {path}, which is not there"
+    yield from _of_recipes(config, {**_table(data, "recipes")}, models)
     if config.server.workers > 1 and not config.shared.url and not config.shared.per_process:
         what = "needs `[shared] url`, so that the workers count together; or `[shared] per_process = true` to accept"
         yield ("server", "workers"), f"{what} that each counts for itself"
+
+
+def _of_recipes(config: Config, recipes: dict[str, Any], models: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+    for keys, ask in [(("ask",), config.ask), *((("recipes", name), config.recipes.get(name)) for name in recipes)]:
+        if ask is None:
+            continue  # it has a fault that is told already
+        path = config.prompt_file(ask.template)
+        if path and not path.is_file():
+            yield (*keys, "template"), f"needs the file {path}, which is not there"
+        for key, model in (("model", ask.model), ("judge", ask.judge)):
+            if model and "/" not in model and model not in models:
+                yield (*keys, key), f'names no model of this file: "{model}"' + _near(model, models)
 
 
 def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from headgate.config.values import Count, Duration, Hidden, MoneyRules, Names, Rules, Says, Size, text_of
+from headgate.config.values import Count, Duration, Hidden, MoneyRules, Names, Part, Rules, Says, Size, text_of
 
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -30,6 +30,9 @@ class Server(Section):
     max_body: Size = Field(20 * 2**20, description="Largest request body.")
     max_prompt_chars: int = Field(20_000, ge=1, description="Longest prompt of the simple surface, in characters.")
     cors_origins: Names = Field((), description="Browser origins that may call; `*` allows all, without cookies.")
+    max_in_flight: int = Field(
+        2000, ge=1, description="Calls that each process answers at once; those beyond are told 503 `overloaded`."
+    )
     drain: Duration = Field(30.0, description="How long running answers may still take after SIGTERM.")
     head_timeout: Duration = Field(10.0, description="How long a client may take to send its request line and headers.")
     body_timeout: Duration = Field(30.0, description="How long a client may take to send its body.")
@@ -55,6 +58,13 @@ class Timeout(Section):
     total: Duration = Field(600.0, description="The whole answer, and all attempts together.")
 
 
+class Hedging(Section):
+    """Asking a second target while the first is silent."""
+
+    after: Duration = Field(description="Silence after which the next target is asked too; the first to speak answers.")
+    extra: Part = Field(0.05, description="Most of a model's calls that may be asked twice, such as `5%`.")
+
+
 class Limits(Section):
     """Rules that hold together: a call is admitted by all of them or by none."""
 
@@ -74,8 +84,17 @@ class Model(Section):
     """A public model name, `[models.NAME]`: what clients send as `model`."""
 
     targets: Names = Field(min_length=1, description="`provider/model`, tried in order before the first byte.")
-    weights: tuple[Share, ...] = Field((), description="Shares of the calls, one a target, for `weighted`.")
-    strategy: Literal["order", "weighted", "least_busy"] = Field("order", description="Which target is tried first.")
+    weights: tuple[Share, ...] = Field(
+        (), description="Shares of the calls, one a target, for `weighted`; empty: the same for each."
+    )
+    strategy: Literal["order", "weighted", "least_busy"] = Field(
+        "order",
+        description="Which target is tried first: the first of the list, one by lot with its weight, or the one with "
+        "the shorter expected wait of two drawn by lot.",
+    )
+    hedge: Hedging | None = Field(
+        None, description='A second target for calls whose first is silent, `{ after = "800 ms", extra = "5%" }`.'
+    )
     system_prompt: str = Field("", description="The operator's system prompt; `file:PATH` is re-read when it changes.")
     timeout: Timeout = Field(Timeout(), description="The clocks of an attempt.")
     limits: Limits = Field(Limits(), description="Limits on this model, for all callers together.")
@@ -89,6 +108,14 @@ class Model(Section):
         "are capped 8192, or what a quarter of the smallest cap pays for.",
     )
     shared_cache: bool = Field(False, description="Answers are cached for all callers together, not for each tenant.")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The weight of each target by its name; one that is named twice has the sum."""
+        shares = dict.fromkeys(self.targets, 0.0)
+        for target, weight in zip(self.targets, self.weights or [1.0] * len(self.targets), strict=True):
+            shares[target] += weight
+        return shares
 
     @field_validator("targets")
     @classmethod

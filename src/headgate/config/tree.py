@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_validator
 
+from headgate.config.asking import Ask, Recipe
 from headgate.config.problems import Problem, problem, validated
 from headgate.config.sections import (
     BUILT_IN_TIERS,
@@ -33,6 +34,7 @@ from headgate.config.values import Secret
 
 Options = TypeVar("Options", bound=BaseModel)
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HIDDEN = "********"
 
 
@@ -56,6 +58,8 @@ class Config(Section):
     shared: Shared = Field(Shared(), description="What replicas and workers count together.")
     cache: Cache = Field(Cache(), description="Remembered answers.")
     knowledge: Knowledge = Field(Knowledge(), description="Document search.")
+    ask: Ask = Field(Ask(), description="Answers from documents.")
+    recipes: dict[str, Recipe] = Field({}, description="Pipelines of answers by name, `[recipes.NAME]`.")
     telemetry: Telemetry = Field(Telemetry(), description="What the service says about itself.")
     prices: dict[str, UsdPerMillion] = Field({}, description="Prices of your own, before the built-in ones.")
 
@@ -67,6 +71,14 @@ class Config(Section):
     @classmethod
     def _each_has_a_kind(cls, tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return {name: {"kind": name, **table} for name, table in tables.items()}
+
+    @field_validator("recipes")
+    @classmethod
+    def _fit_into_a_path(cls, recipes: dict[str, Recipe]) -> dict[str, Recipe]:
+        for name in recipes:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f'cannot have one called "{name}": letters, digits, - and _ make a path')
+        return recipes
 
     @field_validator("tiers", mode="before")
     @classmethod

@@ -42,6 +42,18 @@ def size(value: object) -> int:
     return int(_quantity(value, _BYTES, "b", 'must be a size such as "20 MiB" or "500 kB"'))
 
 
+def share(value: object) -> float:
+    """A part of the whole: "5%", or a number from 0 to 1. Raises ValueError."""
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        found = float(text[:-1]) / 100 if text.endswith("%") else float(text or value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        found = -1.0
+    if not 0 <= found <= 1 or isinstance(value, bool):
+        raise ValueError('must be a share such as "5%" or 0.05')
+    return found
+
+
 def _quantity(value: object, units: Mapping[str, float], bare: str, words: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         number, unit = float(value), bare
@@ -97,6 +109,7 @@ class Says:
 
 Duration = Annotated[float, BeforeValidator(duration), Says("duration")]
 Size = Annotated[int, BeforeValidator(size), Says("size")]
+Part = Annotated[float, BeforeValidator(share), Says("share")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_words), Says("list of text")]
 Rules = Annotated[tuple[str, ...], BeforeValidator(_rules), _sound("requests"), Says("rules")]
 MoneyRules = Annotated[tuple[str, ...], BeforeValidator(_rules), _sound("spend_usd"), Says("rules, in US dollars")]

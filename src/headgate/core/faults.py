@@ -14,6 +14,7 @@ Fault
 │   ├── UpstreamQuota           our money there is used up
 │   ├── UpstreamBusy            asked to come back later
 │   ├── UpstreamDown            no connection, or it broke before it answered
+│   ├── UpstreamRedirected      it points elsewhere: redirects are not followed
 │   ├── UpstreamBroken          nonsense, or an answer cut in the middle
 │   └── UpstreamTimeout         one of the four clocks ran out
 └── ServerFault                 ours
@@ -199,6 +200,12 @@ class UpstreamBroken(UpstreamFault):
     """The upstream answered nonsense, or stopped in the middle."""
 
     then = Then.AGAIN
+    code = "upstream_error"
+
+
+class UpstreamRedirected(UpstreamFault):
+    """The upstream pointed to another address (3xx); asking again brings the same."""
+
     code = "upstream_error"
 
 

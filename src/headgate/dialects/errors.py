@@ -21,6 +21,7 @@ from headgate.core.faults import (
     UpstreamFault,
     UpstreamMissing,
     UpstreamQuota,
+    UpstreamRedirected,
     UpstreamRejected,
 )
 
@@ -164,6 +165,8 @@ def _fault(said: Complaint, status: int) -> Fault:
         return UpstreamBusy("the upstream is busy and asks to come back later")
     if status in (408, 409, 425, 499) or status >= 500:
         return UpstreamDown(f"the upstream failed (status {status})")
+    if 300 <= status < 400:
+        return UpstreamRedirected(f"the upstream answered with a redirect (status {status}), which is not followed")
     if status < 400:
         return UpstreamBroken(f"the upstream answered with status {status} and no answer")
     return UpstreamRejected(_words(said, f"the upstream refused the request (status {status})"))

@@ -50,6 +50,7 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_PLAIN = tuple(_ROLES)  # not the dict: whatever a caller sends may be compared with it
 _MOST_TOKENS = 10_000_000
 
 
@@ -95,9 +96,8 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
     """The Call that a decoded body asks for. Raises InvalidField."""
     check_messages(fields.get("messages"))
     for name, value in fields.items():
-        check = _CHECKS.get(name)
-        if check is not None:
-            check(name, value)
+        if name in _CHECKS:
+            _CHECKS[name](name, value)
     return Call(
         model=fields.get("model") or "",
         understand=understand,
@@ -116,6 +116,8 @@ def check_messages(messages: Any) -> None:
     if type(messages) is not list or not messages:
         raise InvalidField("messages is required and must be an array of at least one message", field="messages")
     for index, message in enumerate(messages):
+        if type(message) is dict and message.get("role") in _PLAIN and type(message.get("content")) is str:
+            continue
         if type(message) is not dict:
             raise InvalidField(f"messages[{index}] must be an object", field=f"messages[{index}]")
         role = message.get("role")

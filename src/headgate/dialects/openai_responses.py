@@ -252,6 +252,8 @@ def _messages(fields: dict[str, Any]) -> list[Message]:
     if fields.get("instructions"):
         said.append(Message("system", (TextPart(fields["instructions"]),)))
     for where, item in items_of(fields):
+        if kind_of(item) == "file_search_call":
+            continue  # what it found is in what was said after it
         message = _message(where, item)
         if message.role == "assistant" and said and said[-1].role == "assistant":
             said[-1] = structs.replace(said[-1], parts=said[-1].parts + message.parts)

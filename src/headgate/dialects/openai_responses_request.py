@@ -187,6 +187,6 @@ def _foreign(item: Any) -> Any:
     """An item as the upstream may see it: neither Headgate's own ids mean anything there, nor thoughts under them."""
     if not isinstance(item, dict) or _OWN not in str(item.get("id") or ""):
         return item
-    if item.get("type") == "reasoning":
+    if item.get("type") in {"reasoning", "file_search_call"}:
         return None
     return {name: value for name, value in item.items() if name not in {"id", "extra_content"}}

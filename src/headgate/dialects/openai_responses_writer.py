@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from headgate.core.asking import VENDOR
 from headgate.core.call import Call
 from headgate.core.entry import Entry
 from headgate.core.events import (
@@ -37,6 +38,9 @@ from headgate.dialects.openai_responses import MARK, NAME, sealed
 from headgate.dialects.openai_responses_body import response_body, status_of, usage_body, why
 from headgate.dialects.openai_responses_reader import FINAL
 from headgate.dialects.sse import frame
+
+FILE_SEARCH = "file_search"
+"""The name of Headgate's Extra that holds what a search of files found."""
 
 _encode = msgspec.json.Encoder().encode
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
@@ -268,6 +272,8 @@ class Writer:
             self._final = event.value
         elif event.vendor == NAME and event.name == "item":
             return self._item(event.value)
+        elif event.vendor == VENDOR and event.name == FILE_SEARCH:
+            return self._file_search(event.value)
         elif event.vendor == "openai" and event.name == "annotations":
             return b"".join(self._annotation(annotation) for annotation in event.value)
         return b""
@@ -278,6 +284,16 @@ class Writer:
         body = {"output_index": len(self._output), "item": item}
         self._output.append(item)
         return said + self._say("response.output_item.added", body) + self._say("response.output_item.done", body)
+
+    def _file_search(self, found: dict[str, Any]) -> bytes:
+        """A search of files that is done already, step by step as it is told."""
+        closed = self._close()
+        item: dict[str, Any] = {"type": "file_search_call", "status": "in_progress", "queries": [], "results": None}
+        said, open_ = self._add("fs", item)
+        for step in ("in_progress", "searching", "completed"):
+            said += self._say(f"response.file_search_call.{step}", open_.place)
+        open_.item |= found
+        return closed + said + self._item_done(open_, "completed")
 
     def _annotation(self, annotation: dict[str, Any]) -> bytes:
         """A citation, which chat completions keep one level deeper."""
@@ -329,10 +345,12 @@ def _events(reply: Reply) -> Iterator[Event]:
         yield reply.usage
     if reply.choices:
         choice = reply.choices[0]
+        searched = [extra for extra in choice.extras if extra.name == FILE_SEARCH]
+        yield from searched
         yield from choice.thoughts
         if choice.text or choice.logprobs:
             yield Text(choice.text, logprobs=choice.logprobs)
-        yield from choice.extras
+        yield from (extra for extra in choice.extras if extra not in searched)
         if choice.refusal:
             yield Refusal(choice.refusal)
         for index, said in enumerate(choice.calls):

@@ -6,6 +6,7 @@ Unlike the vendors' dialects it refuses fields that it does not know. Its stream
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
@@ -34,6 +35,14 @@ FINISH: dict[Reason, str] = {
 }
 
 
+def refuse_unknown(fields: dict[str, Any], known: Collection[str]) -> None:
+    """Refuse a field that nobody reads, and name the nearest that somebody does. Raises InvalidField."""
+    for name in fields.keys() - known:
+        near = get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}"
+        raise InvalidField(f"unknown field {name[:100]!r}{hint}", field=name[:100])
+
+
 class Shape(Struct, frozen=True):
     """One path of the surface: the names of its fields. `max_tokens` and `temperature` are the defaults."""
 
@@ -54,10 +63,7 @@ class Shape(Struct, frozen=True):
 
     def parse(self, fields: dict[str, Any], body: bytes) -> Call:
         """The Call that a body asks for. Raises InvalidField, naming the field."""
-        for name in fields.keys() - self.known:
-            near = get_close_matches(name, self.known, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(self.known))}"
-            raise InvalidField(f"unknown field {name[:100]!r}{hint}", field=name[:100])
+        refuse_unknown(fields, self.known)
         self._check(fields)
         return Call(
             model=fields.get("model") or "",
@@ -83,8 +89,6 @@ class Shape(Struct, frozen=True):
         check_flag("use_context", fields.get("use_context"))
         if fields.get("conversation_id") is not None:
             raise Unsupported("conversations are not kept yet: leave conversation_id out", field="conversation_id")
-        if fields.get("use_context"):
-            raise Unsupported("no knowledge base is configured: leave use_context out", field="use_context")
 
     def understand(self, fields: dict[str, Any]) -> Prompt:
         """The meaning of a checked body."""
@@ -113,11 +117,9 @@ class Shape(Struct, frozen=True):
     def whole(self, call: Call, reply: Reply) -> bytes:  # noqa: ARG002 - every surface's has this form
         """The reply as a body."""
         assert reply.entry is not None  # noqa: S101 - a reply is written once its Receipt is in
-        done = reply.choices[0].done if reply.choices else None
-        finish = FINISH[done.reason] if done else "other"
-        words = (
-            reply.text + reply.choices[0].refusal if reply.choices else ""
-        )  # to whom words are all, refusals are words
+        choice = reply.choice(0)
+        finish = FINISH[choice.done.reason] if choice.done else "other"
+        words = choice.text + choice.refusal  # to whom words are all, refusals are words
         return _encode({self.answer: words, **self.metadata(reply.entry, finish)})
 
     def writer(self, call: Call) -> Writer:
@@ -161,4 +163,3 @@ CHAT = Shape(
     also=frozenset({"system_prompt", "conversation_id", "stream"}),
 )
 COMPLETE = Shape("prompt", "text")
-GENERATE = Shape("prompt", "output", also=frozenset({"use_context", "collections"}))

@@ -69,6 +69,21 @@ class Admission:
             raise
         return Hold(entry, call, route, system, grant, self._ledger, self.prices)
 
+    async def check(self, who: Principal, call: Call) -> None:
+        """Refuse, and write down, what would be refused now in any case; for calls that take work before `admit`.
+
+        Raises NotFound, Forbidden, RateLimited, BudgetExhausted. Takes nothing from any limit.
+        """
+        try:
+            route = self.routes.find(call.model)
+            self.check_right(who, self.tier_of(who), route)
+            levels = await self.limiter.levels(self.rules.wants(who, route.name, call.address, 0, 0))
+            if any(level.retry_after for level in levels):
+                raise fault_of(Refusal(levels))
+        except Fault as fault:
+            await self.refuse(entry_of(who, call), fault)
+            raise
+
     async def refuse(self, entry: Entry, fault: Fault) -> None:
         """Write down a call that never reached a model."""
         entry.status = status_of(fault, spoke=False)

@@ -17,12 +17,22 @@ from headgate.core.faults import (
     UpstreamBusy,
     UpstreamDown,
     UpstreamFault,
+    UpstreamMissing,
     UpstreamQuota,
+    UpstreamRedirected,
     UpstreamTimeout,
 )
 
-BLAMED = (UpstreamAuth, UpstreamBroken, UpstreamBusy, UpstreamDown, UpstreamQuota, UpstreamTimeout)
-
+BLAMED = (
+    UpstreamAuth,
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamDown,
+    UpstreamMissing,
+    UpstreamQuota,
+    UpstreamRedirected,
+    UpstreamTimeout,
+)
 
 RECORD = 20
 """How many calls a target is judged by."""
@@ -31,8 +41,8 @@ RECORD = 20
 class Breaker:
     """Closed while calls succeed, then open for `cooldown` seconds, then one trial at a time.
 
-    It opens once `failures` calls in a row failed, and with them at least half of the last RECORD. The cooldown doubles
-    with each failed trial, up to `longest` seconds.
+    It opens once `failures` calls in a row failed, and with them at least half of the last `record`. The cooldown
+    doubles with each failed trial, up to `longest` seconds.
     """
 
     def __init__(
@@ -40,6 +50,7 @@ class Breaker:
         failures: int = 5,
         cooldown: float = 5.0,
         longest: float = 60.0,
+        record: int = RECORD,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = failures
@@ -47,11 +58,18 @@ class Breaker:
         self._longest = longest
         self._clock = clock
         self._failures = 0
-        self._record: deque[bool] = deque(maxlen=RECORD)
+        self._record: deque[bool] = deque(maxlen=record)
         self._wait = cooldown
         self._open_until: float | None = None
         self._trial = False
         self.last_fault: Fault | None = None
+
+    @property
+    def state(self) -> str:
+        """`closed`: calls may go; `open`: they may not; `half_open`: one trial may."""
+        if self._open_until is None:
+            return "closed"
+        return "open" if self._clock() < self._open_until else "half_open"
 
     @property
     def tripped(self) -> bool:
@@ -79,13 +97,13 @@ class Breaker:
         self._open_until = None
         self._trial = False
 
-    def failed(self, fault: Fault) -> None:
-        """A call ended with a fault: count it if it is the target's own."""
+    def failed(self, fault: Fault) -> bool:
+        """A call ended with a fault: count it if it is the target's own, and say so."""
         if isinstance(fault, UpstreamFault) and not isinstance(fault, BLAMED):
             self.succeeded()  # an upstream that finds fault with a request is well
         if not isinstance(fault, BLAMED):
             self._trial = False
-            return
+            return False
         self.last_fault = fault
         self._failures += 1
         self._record.append(False)
@@ -94,6 +112,7 @@ class Breaker:
         if self._trial or (self._failures >= self._most and 2 * self._record.count(False) >= len(self._record)):
             self._open_until = self._clock() + max(self._wait, min(self._longest, fault.retry_after or 0.0))
         self._trial = False
+        return True
 
     def left(self) -> None:
         """The caller hung up: nothing is learned, and a trial is free for the next one."""

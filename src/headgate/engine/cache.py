@@ -29,7 +29,8 @@ from headgate.core.principal import Principal
 from headgate.core.seams import CacheStore, Events, Provider
 from headgate.engine.flight import Flight, Said, Saying
 from headgate.engine.hold import Hold
-from headgate.engine.routing import Route, Spoken, Target, begun, first_to_speak
+from headgate.engine.routing import Route, begun, first_to_speak
+from headgate.engine.targets import Spoken, Target
 
 VERSION = 1
 """Part of every key: to be raised when the same question may have another answer, or answers are kept otherwise."""

@@ -18,7 +18,7 @@ from headgate.core.embedding import Embedded
 from headgate.core.events import Event, Extra, Refusal, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import Fault, Overloaded
 from headgate.engine.hold import Hold
-from headgate.engine.routing import Spoken
+from headgate.engine.targets import Spoken
 
 Said = Event | Embedded
 """What a model says: the events of an answer, or vectors."""
@@ -93,6 +93,7 @@ class Flight:
 
     async def run(self, start: Start) -> None:
         """Bring the answer to its listeners."""
+        ended: BaseException | None = None
         try:
             first, rest = await start()
             async with aclosing(rest):
@@ -101,8 +102,12 @@ class Flight:
                     await self._keep_pace()
                     self._say(event)
         except Exception as error:  # noqa: BLE001 - it is raised again at every listener
-            self.fault = error
+            self.fault = ended = error
+        except BaseException as error:
+            ended = error
+            raise
         finally:
+            self.spoken.over(ended)
             self.over = True
             self._tell()
 

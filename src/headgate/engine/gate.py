@@ -21,7 +21,7 @@ from headgate.core.seams import Counter, Embedder, Events, Provider
 from headgate.engine.admission import Admission, entry_of
 from headgate.engine.cache import Cache
 from headgate.engine.estimate import tokens_of
-from headgate.engine.hold import Hold
+from headgate.engine.hold import OURSELVES, Hold
 from headgate.engine.ledger import Ledger
 from headgate.engine.routing import begun, first_to_speak, whole
 
@@ -114,6 +114,17 @@ class Gate:
             hold.entry.cost = 0
         await self._written(hold)
         return hold.opening(), tokens, hold.entry
+
+    async def unasked(self, who: Principal, call: Call) -> tuple[Open, Entry]:
+        """Admit and write down a call that needs no model after all; it is free, but counts as a request.
+
+        Raises Faults.
+        """
+        hold = await self.admission.admit(who, call, free=True)
+        with hold:
+            hold.entry.provider, hold.entry.cost, hold.entry.finish = OURSELVES, 0, "stop"
+        await self._written(hold)
+        return hold.opening(), hold.entry
 
     async def _written(self, hold: Hold) -> None:
         """Entries are safe at once, unless the local disk refused them: then the store must take them first."""

@@ -11,7 +11,8 @@ from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
 from headgate.core.seams import Grant
 from headgate.engine.ledger import Ledger
 from headgate.engine.prices import Prices
-from headgate.engine.routing import Route, Spoken
+from headgate.engine.routing import Route
+from headgate.engine.targets import Spoken
 from headgate.engine.worst import text_bytes
 
 OURSELVES = "headgate"
@@ -64,20 +65,15 @@ class Hold:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close: how the block ended is how the call did."""
-        target = self.spoken.target if self.entry.cache != "hit" else None
+        if self.entry.cache != "hit":
+            self.spoken.over(error)
         if error is None:
             self._close("ok", "")
-            if target is not None:
-                target.breaker.succeeded()
         elif isinstance(error, Fault):
             spoke = self.entry.first_ms is not None
-            if spoke and target is not None:
-                target.breaker.failed(error)
             error.recorded = True
             self._close(status_of(error, spoke=spoke), error.code)
         else:
-            if target is not None:
-                target.breaker.left()
             bug = isinstance(error, Exception)
             self._close("failed" if bug else "cancelled", InternalError.code if bug else "")
 

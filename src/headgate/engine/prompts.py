@@ -41,15 +41,16 @@ class Fresh:
             if seen != self._seen:
                 self._text, self._seen = self._read(), seen
         except Exception as error:  # noqa: BLE001 - a prompt that cannot be read must not stop the service
-            said = "the system prompt %s cannot be read; the last one stays"
+            said = "the prompt %s cannot be read; the last one stays"
             log.warning(said, self._name, extra={"reason": str(error)})
+
+
+def stamp(path: Path) -> object:
+    """What changes when a file does. Raises OSError."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def from_file(path: Path) -> Fresh:
     """A prompt kept in a file. Raises OSError where it is not there at the start."""
-
-    def version() -> object:
-        stat = path.stat()
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-    return Fresh(str(path), version, lambda: path.read_text("utf-8").strip())
+    return Fresh(str(path), lambda: stamp(path), lambda: path.read_text("utf-8").strip())

@@ -1,7 +1,7 @@
 """Routing: a public model name finds its targets, and the first of them to speak answers.
 
 Before the first event a fault may be tried again or moved to the next target; after it nothing is ever retried.
-Retries share a budget per target, so that a failing upstream is not asked many times more than a healthy one.
+Retries share a budget per provider, so that a failing upstream is not asked many times more than a healthy one.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
 from headgate.core.call import Call, Clocks, System
-from headgate.core.entry import Attempt
 from headgate.core.events import Event
 from headgate.core.faults import Fault, InternalError, NotFound, Then, UpstreamFault
 from headgate.core.seams import Events, Provider
-from headgate.engine.breaker import Breaker
+from headgate.engine.hedge import Hedge, hedged
+from headgate.engine.strategies import Order
+from headgate.engine.targets import Spoken, Target, Upstream
 
 T = TypeVar("T")
 
@@ -29,30 +30,17 @@ RETRIES = 2
 BACKOFF = 0.25
 BACKOFF_MOST = 8.0
 PATIENCE = 2.0
+MOST_DIRECT = 10_000
 
 _NAME = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")  # it travels in headers, and is kept
-
-
-class Target(Struct, eq=False):
-    """One model at one provider. `retries` is the budget that calls earn and retries spend."""
-
-    provider_name: str
-    provider: Provider
-    model: str
-    breaker: Breaker
-    retries: float = 3.0
-
-    @property
-    def name(self) -> str:
-        """`provider/model`."""
-        return f"{self.provider_name}/{self.model}"
 
 
 class Route(Struct, frozen=True, eq=False):
     """A public model name, its targets in order, and what the operator says about it.
 
-    `prompt` gives the text of the operator's system prompt as it is now. `max_tokens` is the most that an answer may
-    have, `default_max_tokens` the most for a caller who names no bound. `shared` answers are cached for all callers.
+    `order` says in which order a call asks them, where `strategy` wants another. `prompt` gives the text of the
+    operator's system prompt as it is now. `max_tokens` is the most that an answer may have, `default_max_tokens` the
+    most for a caller who names no bound. `shared` answers are cached for all callers.
     """
 
     name: str
@@ -61,6 +49,9 @@ class Route(Struct, frozen=True, eq=False):
     prompt: Callable[[], str] | None = None
     max_tokens: int | None = None
     default_max_tokens: int | None = None
+    strategy: str = "order"
+    order: Order | None = None
+    hedge: Hedge | None = None
     shared: bool = False
 
     def system(self, policy: str) -> System | None:
@@ -72,26 +63,30 @@ class Route(Struct, frozen=True, eq=False):
 
     def able(self, ability: type[Any]) -> Route:
         """The same with only those targets whose provider has an ability (a Protocol of the seams)."""
-        return structs.replace(self, targets=tuple(t for t in self.targets if isinstance(t.provider, ability)))
+        able = tuple(t.beside(ability) for t in self.targets if isinstance(t.provider, ability))
+        return structs.replace(self, targets=able, hedge=None)
 
 
 class Routes:
-    """All public names, and the providers that `provider/model` may name directly."""
+    """All public names, and the providers that `provider/model` may name directly.
+
+    `targets` are all that were ever asked, by name: each has one health, whatever names lead to it.
+    """
 
     def __init__(
         self,
         named: Mapping[str, Route],
-        providers: Mapping[str, Provider],
+        upstreams: Mapping[str, Upstream],
         *,
         default: str = "",
         direct: bool = True,
-        breaker: Callable[[], Breaker] = Breaker,
+        targets: dict[str, Target] | None = None,
     ) -> None:
         self.named = dict(named)
-        self.providers = dict(providers)
+        self.upstreams = dict(upstreams)
         self.default = default
         self.direct = direct
-        self._breaker = breaker
+        self.targets = {t.name: t for route in named.values() for t in route.targets} if targets is None else targets
         self._direct: dict[str, Route] = {}
 
     def find(self, model: str) -> Route:
@@ -99,14 +94,16 @@ class Routes:
         route = self.named.get(model or self.default) or self._direct.get(model)
         if route is not None:
             return route
-        provider_name, slash, upstream = (model or self.default).partition("/")
-        provider = self.providers.get(provider_name)
-        if not self.direct or not slash or not _NAME.fullmatch(upstream) or provider is None:
+        provider_name, slash, asked = (model or self.default).partition("/")
+        upstream = self.upstreams.get(provider_name)
+        if not self.direct or not slash or not _NAME.fullmatch(asked) or upstream is None:
             raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
-        target = Target(provider_name, provider, upstream, self._breaker())
-        route = Route(f"{provider_name}/{upstream}", (target,))
-        if len(self._direct) < 10_000:
-            self._direct[route.name] = route
+        name = f"{provider_name}/{asked}"
+        target = self.targets.get(name) or Target(upstream, asked)
+        route = Route(name, (target,))
+        if len(self.targets) < MOST_DIRECT:
+            self._direct[name] = route
+            self.targets[name] = target
         return route
 
     def public(self) -> list[str]:
@@ -119,56 +116,92 @@ class Routes:
         return [*self.named.values(), *self._direct.values()]
 
 
-class Spoken(Struct):
-    """Which target answers, and how many attempts it took to find it; filled in while the router works.
-
-    `failed` are the attempts that failed, `since` is when the one after them began, in seconds since the epoch.
-    """
-
-    target: Target | None = None
-    tries: int = 0
-    failed: tuple[Attempt, ...] = ()
-    since: float = 0.0
-
-    def ended(self, error: str) -> None:
-        """The attempt that is under way has ended, with this fault's code if with any."""
-        now = time.time()
-        name = self.target.name if self.target is not None else ""
-        self.failed += (Attempt(name, self.since, (now - self.since) * 1000, error),)
-        self.since = now
-
-
 async def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
 ) -> T:
     """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault if none does."""
+    targets = list(route.targets if route.order is None else route.order(route.targets))
+    if route.hedge is None:
+        return await _first(targets, route, call, system, spoken, ask)
+
+    def leg(said: Spoken) -> Coroutine[Any, Any, T]:
+        return _first(targets, route, call, system, said, ask)
+
+    return await hedged(route.hedge, leg, spoken, more=lambda: bool(targets))
+
+
+async def _first(
+    targets: list[Target],
+    route: Route,
+    call: Call,
+    system: System | None,
+    spoken: Spoken,
+    ask: Callable[[Provider, Call], Awaitable[T]],
+) -> T:
+    """The same of the targets that are left; each that is asked is taken from them."""
     last: Fault | None = None
-    for target in route.targets:
+    while targets:
+        target = targets.pop(0)
+        if last is not None and time.monotonic() >= call.deadline:
+            break
         if not target.breaker.allows():
             continue
-        aimed = call.aimed(target.model, system, route.clocks)
-        target.retries = min(10.0, target.retries + 0.2)
-        attempt = 0
+        target.begun()
+        try:
+            answer = await _asked(target, call.aimed(target.model, system, route.clocks), spoken, ask)
+        except Fault as fault:
+            target.ended(fault)
+            if fault.then is Then.STOP:
+                raise
+            last = fault
+        except BaseException as error:
+            target.ended(error)
+            raise
+        else:
+            spoken.speaks = True
+            return answer
+    raise last or _all_tripped(route)
+
+
+async def _asked(target: Target, call: Call, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]) -> T:
+    """What one target brings: asked again after a pause, or at once with another key. Raises its last Fault."""
+    spoken.target = target
+    upstream = target.upstream
+    retries = 0
+    key = target.key()
+    try:
         while True:
-            spoken.target, spoken.tries = target, spoken.tries + 1
+            if key is None:
+                raise target.keyless()
+            spoken.tries += 1
+            spoken.since, began = time.time(), time.monotonic()
             try:
-                return await ask(target.provider, aimed)
-            except Fault as fault:
-                last = fault
+                answer = await ask(key.provider, call)
+            except Fault as said:
+                fault = said
                 spoken.ended(fault.code)
-                pause = _pause(fault, attempt, target, call)
-                if pause is None:
-                    target.breaker.failed(fault)
-                if fault.then is Then.STOP:
-                    raise
-                if pause is None:
-                    break
-            attempt += 1
+            except BaseException:
+                key.breaker.left()
+                raise
+            else:
+                target.spoke(key, time.monotonic() - began)
+                return answer
+            if target.refused(key, fault):
+                key = target.key()
+                if key is not None and time.monotonic() < call.deadline:
+                    continue
+                fault = target.keyless() if key is None else fault
+            pause = _pause(fault, retries, target, call)
+            if pause is None:
+                raise fault
+            upstream.retrying += not retries
+            retries += 1
             await asyncio.sleep(pause)
             if target.breaker.tripped:  # by others, meanwhile
-                break
-            spoken.since = time.time()
-    raise last or _all_tripped(route)
+                raise fault
+            key = target.key()
+    finally:
+        upstream.retrying -= retries > 0
 
 
 async def begun(provider: Provider, call: Call) -> tuple[Event, Events]:
@@ -199,7 +232,9 @@ def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | No
     Full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), at least what the upstream
     asked for; a caller is never kept waiting long for it, but told to come back.
     """
-    if fault.then is not Then.AGAIN or attempt >= RETRIES or target.retries < 1 or target.breaker.tripped:
+    if fault.then is not Then.AGAIN or attempt >= RETRIES or target.breaker.tripped:
+        return None
+    if not attempt and not target.upstream.may_retry():
         return None
     pause = random.uniform(0, min(BACKOFF_MOST, BACKOFF * 2**attempt))  # noqa: S311 - spreads load, guards nothing
     if fault.retry_after is not None:
@@ -208,7 +243,6 @@ def _pause(fault: Fault, attempt: int, target: Target, call: Call) -> float | No
         pause = max(pause, fault.retry_after)
     if time.monotonic() + pause >= call.deadline:
         return None
-    target.retries -= 1
     return pause
 
 

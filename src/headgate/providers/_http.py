@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from msgspec import structs
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from headgate.config.values import Names
 from headgate.core.call import Call, CallPart, Clocks, MediaPart, Prompt, Reasoning, ResultPart
 from headgate.core.events import Event
 from headgate.core.faults import Fault, Unsupported, UpstreamBroken
@@ -43,6 +44,7 @@ class Options(BaseModel):
 
     `env` are the well-known variables that configure the provider without a file, each with the setting that it
     fills (the first one set wins); `default_model` is asked when nobody named a model.
+    Several keys are a pool: `api_keys`, or a list as `api_key`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,15 +52,31 @@ class Options(BaseModel):
     default_model: ClassVar[str] = ""
 
     api_key: str = Field("", repr=False)
+    api_keys: Names = Field((), repr=False)
     base_url: str = ""
     headers: dict[str, str] = Field({}, repr=False)
 
-    @field_validator("api_key")
+    @model_validator(mode="before")
     @classmethod
-    def _fits_a_header(cls, key: str) -> str:
-        if key and not (key.isascii() and key.isprintable() and " " not in key):
-            raise ValueError("has characters that cannot travel in a header")
-        return key
+    def _one_key_or_several(cls, said: Any) -> Any:
+        if isinstance(said, dict) and isinstance(said.get("api_key"), list):
+            if said.get("api_keys"):
+                raise ValueError("take either a list as `api_key` or `api_keys`")
+            return {**said, "api_key": "", "api_keys": said["api_key"]}
+        return said
+
+    @field_validator("api_key", "api_keys")
+    @classmethod
+    def _fits_a_header(cls, keys: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for key in (keys,) if isinstance(keys, str) else keys:
+            if key and not (key.isascii() and key.isprintable() and " " not in key):
+                raise ValueError("has characters that cannot travel in a header")
+        return keys
+
+    def each_key(self) -> tuple[Self, ...]:
+        """The settings with one key each, in the order of the configuration."""
+        keys = dict.fromkeys(key for key in (self.api_key, *self.api_keys) if key)
+        return tuple(self.model_copy(update={"api_key": key, "api_keys": ()}) for key in keys) or (self,)
 
     @classmethod
     def found(cls, environ: Mapping[str, str]) -> dict[str, str]:

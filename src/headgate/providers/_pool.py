@@ -24,8 +24,12 @@ class Pool:
         self._empty = asyncio.Event()
 
     def rested(self) -> Connection | None:
-        """A connection that is ready at once, if there is one."""
-        return self._resting.pop() if self._resting else None
+        """A connection that is ready at once, if there is one; those hung up in this instant are passed over."""
+        while self._resting:
+            connection = self._resting.pop()
+            if not connection.closed:
+                return connection
+        return None
 
     def distrust(self) -> None:
         """One at rest proved dead: those beside it most likely are, and nobody is to find out one by one."""

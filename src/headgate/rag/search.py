@@ -32,7 +32,7 @@ from headgate.core.seams import Shelf, VectorIndex
 from headgate.rag.embedder import Embeds, Values
 from headgate.rag.words import wanted
 
-DEPTH = 100
+DEPTH = 200
 """Passages that each leg brings to be fused, unless more results are wanted."""
 SHARE = 0.5
 """The vectors' share of a fused score."""
@@ -66,6 +66,10 @@ class Searcher:
             found.sort(key=lambda each: -each.similarity)
         mode: Mode = wanted.mode if dense else "lexical"
         return Results(found=tuple(found[: wanted.k]), mode=mode)
+
+    async def collections(self, who: Principal) -> list[Collection]:
+        """The caller's collections, by name."""
+        return await asyncio.to_thread(self._shelf.collections, who.tenant)
 
     async def _chosen(self, tenant: str, names: Sequence[str]) -> list[Collection]:
         if len(names) > MOST_COLLECTIONS:

@@ -15,6 +15,7 @@ from headgate.core.entry import PASSING, Entry
 from headgate.core.faults import InvalidField, InvalidJson, NotFound
 from headgate.core.key import KeyRecord
 from headgate.core.limit import parse_rule
+from headgate.engine.targets import Target
 from headgate.runtime import Runtime
 from headgate.stores.keys import KeySettings
 from headgate.surfaces.depends import Running, admin_of
@@ -149,21 +150,15 @@ async def entries(runtime: Running, limit: Annotated[int, Query(ge=1, le=1000)] 
 
 @router.get("/models", summary="The models and their health", **told(RouteStates))
 async def models(runtime: Running) -> dict[str, Any]:
-    """Every route in use, its targets in order, and whether each is tripped."""
+    """Every route in use, its targets in order, and how each does."""
     return {
         "default": runtime.admission.routes.default,
         "models": [
             {
                 "name": route.name,
-                "targets": [
-                    {
-                        "target": target.name,
-                        "tripped": target.breaker.tripped,
-                        "tried_again_in": round(target.breaker.opens_in(), 1),
-                        "last_fault": target.breaker.last_fault.code if target.breaker.last_fault else None,
-                    }
-                    for target in route.targets
-                ],
+                "strategy": route.strategy,
+                "hedges": route.hedge.asked if route.hedge is not None else 0,
+                "targets": [state_of(target) for target in route.targets],
             }
             for route in runtime.admission.routes.all()
         ],
@@ -192,6 +187,31 @@ async def reload(runtime: Running) -> dict[str, Any]:
         problems = [{"key": each.key, "where": each.where, "message": each.what} for each in error.problems]
         raise InvalidField(f"the running configuration stays: {error}", details=problems) from None
     return {"reloaded": True, "at_next_start": waiting}
+
+
+def state_of(target: Target) -> dict[str, Any]:
+    """How a target does, and each of its keys where there are several."""
+    breaker, keys = target.breaker, target.upstream.keys
+    return {
+        "target": target.name,
+        "tripped": breaker.tripped,
+        "state": breaker.state,
+        "tried_again_in": round(breaker.opens_in(), 1),
+        "last_fault": breaker.last_fault.code if breaker.last_fault else None,
+        "in_flight": target.busy,
+        "latency_ms": round(target.latency * 1000, 1) if target.heard_at else None,
+        "calls": target.calls,
+        "failures": target.failures,
+        "keys": [
+            {
+                "key": key.name,
+                "state": key.breaker.state,
+                "rests_for": round(target.rests_for(key), 1),
+                "last_fault": key.breaker.last_fault.code if key.breaker.last_fault else None,
+            }
+            for key in (keys if len(keys) > 1 else ())
+        ],
+    }
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from headgate.runtime import Runtime
 from headgate.surfaces import (
     admin,
     admin_limits,
+    asking,
     collections,
     docs,
     documents,
@@ -32,6 +33,7 @@ from headgate.surfaces import (
     models,
     responses,
     search,
+    vector_stores,
 )
 from headgate.surfaces.direct import Lane
 from headgate.surfaces.documented import DOCUMENTED
@@ -107,6 +109,7 @@ def build(config: Config, opening: Opening) -> Headgate:
             runtime = await _opened(stack, opening)
             app.state.headgate = runtime
             edge = Edge(runtime)
+            app.hot["POST", asking.RECIPE] = asking.recipe_handler(runtime, edge)
             for path, endpoint in table.items():
                 app.hot["POST", path] = edge.handler(endpoint)
                 if app.cors is None and not app.user_middleware:
@@ -129,7 +132,9 @@ def build(config: Config, opening: Opening) -> Headgate:
     errors.install(app)
     for path, endpoint in table.items():
         _declare(app, path, endpoint)
-    for room in (health, models, responses, documents, collections, search, me, admin, admin_limits):
+    _declare(app, asking.RECIPE, asking.RECIPES)
+    rooms = (health, models, responses, vector_stores, documents, collections, search, asking, me, admin, admin_limits)
+    for room in rooms:
         app.include_router(room.router)
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)

@@ -38,6 +38,11 @@ TAGS = [
         "description": "One prompt in, one flat JSON object out: made for apps and `curl`.",
     },
     {
+        "name": "knowledge",
+        "x-displayName": "Knowledge",
+        "description": "Your documents, and answers that rest on them.",
+    },
+    {
         "name": "openai",
         "x-displayName": "OpenAI",
         "description": "What OpenAI's SDKs expect: point their `base_url` at `/v1`.",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from headgate.core.embedding import Embedded
 from headgate.dialects import anthropic_messages_writer, openai_embeddings
-from headgate.surfaces import schemas, schemas_anthropic, schemas_embeddings, schemas_openai, schemas_responses
+from headgate.surfaces import (
+    schemas,
+    schemas_anthropic,
+    schemas_asking,
+    schemas_embeddings,
+    schemas_openai,
+    schemas_responses,
+)
 from headgate.surfaces.said import ENTRY, Said
 
 QUESTION = "What is a headgate?"
@@ -14,6 +21,19 @@ The stream is `{"delta": "…"}` many times, then one `event: done` with what ha
 is one `event: error` with an error body instead, and no `[DONE]`: so a cut answer can always be told from a whole one.
 Comments (`: keep-alive`) may come in between.
 """
+_SOURCED = """
+
+The stream is one `event: sources`, `{"delta": "…"}` many times, one `event: citations`, one `event: done` with what
+happened, then `[DONE]`. After a failure it is one `event: error` with an error body instead, and no `[DONE]`.
+"""
+_ASK_EVENTS = (
+    schemas_asking.AskSources,
+    schemas.Delta,
+    schemas_asking.AskCitations,
+    schemas_asking.AskDone,
+    schemas.Error,
+)
+LIBRARY = "When does the library open?"
 _SIMPLE = " Unknown fields are refused."
 _VENDOR = " Fields that Headgate does not know travel unchanged to a provider that speaks the same dialect."
 
@@ -74,8 +94,53 @@ DOCUMENTED: dict[str, Said] = {
         tag="simple",
         operation_id="generate",
         request=schemas.GenerateRequest,
-        reply=schemas.GenerateReply,
-        examples={"A prompt": {"prompt": QUESTION}},
+        reply=schemas_asking.GroundedReply,
+        examples={
+            "A prompt": {"prompt": QUESTION},
+            "From documents": {"prompt": "When does the library open?", "use_context": True},
+        },
+    ),
+    "/ask": Said(
+        summary="Ask documents",
+        description="Answers a question from the caller's documents, with the passages that the answer rests on. Where "
+        "nothing relevant is found the answer says so, and no model is asked." + _SIMPLE + _SOURCED,
+        tag="knowledge",
+        operation_id="ask",
+        request=schemas_asking.AskRequest,
+        reply=schemas_asking.AskReply,
+        events=_ASK_EVENTS,
+        examples={
+            "A question": {"question": LIBRARY},
+            "In one collection, graded": {"question": LIBRARY, "top_k": 3, "evaluate": True},
+            "A follow-up": {
+                "question": "And in winter?",
+                "history": [
+                    {"role": "user", "content": LIBRARY},
+                    {"role": "assistant", "content": "At nine [1]."},
+                ],
+            },
+        },
+    ),
+    "/ask/stream": Said(
+        summary="Ask documents, as a stream",
+        description="Answers a question from the caller's documents as Server-Sent Events." + _SIMPLE + _SOURCED,
+        tag="knowledge",
+        operation_id="ask_stream",
+        request=schemas_asking.AskRequest,
+        reply=schemas_asking.AskReply,
+        events=_ASK_EVENTS,
+        examples={"A question": {"question": LIBRARY}},
+    ),
+    "/recipes/{name}": Said(
+        summary="Ask a recipe",
+        description="Answers a question by one of the operator's recipes, which says where to look, what to tell the "
+        "model and which model to ask. `GET /recipes` lists them." + _SIMPLE + _SOURCED,
+        tag="knowledge",
+        operation_id="ask_recipe",
+        request=schemas_asking.RecipeRequest,
+        reply=schemas_asking.AskReply,
+        events=_ASK_EVENTS,
+        examples={"A question": {"question": LIBRARY}},
     ),
     "/v1/chat/completions": Said(
         summary="Create a chat completion",

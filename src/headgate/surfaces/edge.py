@@ -42,6 +42,7 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
 _STOPPING = "this process is stopping; ask again, and another one answers"
+_FULL = "too many requests are being answered at once; ask again in a moment"
 _STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 log = logging.getLogger("headgate")
@@ -54,6 +55,7 @@ class HungUp(Exception):
 class Endpoint(Struct, frozen=True):
     """One path that asks a model. `surface` is whose words its errors use; `stream` forces the mode.
 
+    `ask`, where there is one, may answer a call in its own way; without, or with None from it, the gate does.
     `forwarded` picks the caller's headers that go on to an upstream of the same dialect. `prepare` completes a call
     before it is admitted; `finish` is given the bytes that end an answer before they are sent.
     """
@@ -65,6 +67,7 @@ class Endpoint(Struct, frozen=True):
     whole: Callable[[Call, Reply], bytes]
     stream: bool | None = None
     forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
+    ask: Callable[[Runtime, Principal, Call], Awaitable[Events | None]] | None = None
     prepare: Callable[[Runtime, Principal, Call], Awaitable[None]] | None = None
     finish: Callable[[Runtime, Principal, Call, bytes], Awaitable[None]] | None = None
 
@@ -99,6 +102,7 @@ class Edge:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._max_body = runtime.config.server.max_body
+        self._most = runtime.config.server.max_in_flight
         self._tracer = runtime.tracer
         self._heartbeat = runtime.config.server.heartbeat
 
@@ -125,10 +129,12 @@ class Edge:
 
     async def _handle(self, endpoint: Endpoint | OneShot, arrival: Arrival, response: Response, line: Line) -> None:
         who: Principal | None = None
+        runtime = self._runtime
+        runtime.in_flight += 1
         try:
-            if self._runtime.draining:
-                raise Overloaded(_STOPPING)
-            identify = self._runtime.identify
+            if runtime.draining or runtime.in_flight > self._most:
+                raise Overloaded(_STOPPING if runtime.draining else _FULL)
+            identify = runtime.identify
             who = identify.known(arrival.headers, arrival.named) or await identify.verify(arrival.headers)
             body = arrival.body
             if body is None:
@@ -168,6 +174,8 @@ class Edge:
             log.exception("bug", extra={"request_id": response.request_id})
             if not response.started:
                 await response.fault(InternalError(_BUG), endpoint.surface)
+        finally:
+            runtime.in_flight -= 1
 
     async def _refuse(
         self, endpoint: Endpoint | OneShot, who: Principal | None, arrival: Arrival, fault: Fault, response: Response
@@ -195,11 +203,12 @@ class Edge:
             return
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
+        own = await endpoint.ask(self._runtime, who, call) if endpoint.ask is not None else None
         if call.stream:
-            async with aclosing(gate.answer(who, call)) as events:
+            async with aclosing(own or gate.answer(who, call)) as events:
                 await self._stream(endpoint, who, call, events, response)
             return
-        opened, reply = await gate.reply(who, call)
+        opened, reply = await gate.reply(who, call) if own is None else await folded(own)
         body = endpoint.whole(call, reply)
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
@@ -225,6 +234,17 @@ class Edge:
             await response.end()
         finally:
             silence.stop()
+
+
+async def folded(events: Events) -> tuple[Open, Reply]:
+    """An answer's beginning, and all the rest in one."""
+    reply = Reply()
+    async with aclosing(events):
+        opened = await anext(events)
+        assert type(opened) is Open  # noqa: S101 - so all answers begin
+        async for event in events:
+            reply.add(event)
+    return opened, reply
 
 
 def said(opened: Open) -> bytes:

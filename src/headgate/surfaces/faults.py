@@ -51,6 +51,7 @@ TABLE: dict[type[Fault], Row] = {
     faults.UpstreamQuota: Row(503, "overloaded_error", "upstream_quota", "overloaded_error"),
     faults.UpstreamBusy: Row(503, "overloaded_error", "upstream_busy", "overloaded_error"),
     faults.UpstreamDown: Row(502, "api_error", "upstream_error", "api_error"),
+    faults.UpstreamRedirected: Row(502, "api_error", "upstream_error", "api_error"),
     faults.UpstreamBroken: Row(502, "api_error", "upstream_error", "api_error"),
     faults.UpstreamTimeout: Row(504, "api_error", "upstream_timeout", "api_error"),
     faults.Overloaded: Row(503, "overloaded_error", "overloaded", "overloaded_error"),

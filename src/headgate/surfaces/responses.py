@@ -17,8 +17,10 @@ from fastapi import APIRouter, Query, Response
 from headgate.core.call import Call
 from headgate.core.faults import Fault, InvalidField, NotFound, TooLarge
 from headgate.core.principal import Principal
+from headgate.core.seams import Events
 from headgate.dialects import openai_responses, openai_responses_writer
 from headgate.dialects.openai_responses import MARK, items_of, kind_of
+from headgate.rag.file_search import file_search
 from headgate.runtime import Runtime
 from headgate.stores.responses import ResponseTable
 from headgate.surfaces.depends import Caller, Running
@@ -54,6 +56,13 @@ async def prepare(runtime: Runtime, who: Principal, call: Call) -> None:
     limit = runtime.config.server.max_body
     if len(call.body) > limit:
         raise TooLarge(f"the request is larger than {limit} bytes with the history that it refers to")
+
+
+async def ask(runtime: Runtime, who: Principal, call: Call) -> Events | None:
+    """The answer to a call that has the caller's own documents searched. Raises NotFound, InvalidField, Unsupported."""
+    if "tools" not in call.fields:
+        return None
+    return await file_search(runtime.asker, runtime.gate, who, call, runtime.recipes[""].context_tokens)
 
 
 def _resolve(table: ResponseTable, tenant: str, fields: dict[str, Any], referred: list[str]) -> list[dict[str, Any]]:
@@ -114,6 +123,7 @@ RESPONSES = Endpoint(
     openai_responses_writer.Writer,
     openai_responses_writer.whole,
     prepare=prepare,
+    ask=ask,
     finish=finish,
 )
 

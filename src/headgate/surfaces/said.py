@@ -49,6 +49,7 @@ SAMPLES: tuple[Fault, ...] = (
     faults.UpstreamQuota("the provider refused: Headgate's account there has no money or quota left"),
     faults.UpstreamBusy("the upstream is busy and asks to come back later"),
     faults.UpstreamDown("the upstream failed (status 500)"),
+    faults.UpstreamRedirected("the upstream answered with a redirect (status 302), which is not followed"),
     faults.UpstreamBroken("the upstream ended its answer in the middle"),
     faults.UpstreamTimeout("the upstream did not begin to answer in 60 s"),
     faults.Overloaded("Headgate is draining; ask again in a moment"),

@@ -93,10 +93,10 @@ class GenerateRequest(CompleteRequest):
     """A prompt, with or without the knowledge base."""
 
     prompt: str = Field(min_length=1, max_length=MAX_CHARS, description="What to answer.")
-    use_context: Literal[False] | None = Field(
-        None, description="Whether to answer from the knowledge base; without one, true is refused as `unsupported`."
+    use_context: bool | None = Field(None, description="Whether to answer from the caller's documents, as `/ask` does.")
+    collections: list[str] | None = Field(
+        None, description="With `use_context`: where to look; default: all of the caller's collections."
     )
-    collections: list[str] | None = Field(None, description="Which collections of the knowledge base to search.")
 
 
 class Happened(Strict):

@@ -79,12 +79,29 @@ class LedgerRows(Strict):
     entries: list[LedgerRow]
 
 
+class PooledKey(Strict):
+    """One of several keys of a provider, and how it does for this model."""
+
+    key: str = Field(description="Its place in the configuration, from 1.")
+    state: Literal["closed", "open", "half_open"] = Field(description="`open`: the provider refuses it.")
+    rests_for: float = Field(description="Seconds until it is used again for this model.")
+    last_fault: str | None = Field(description="The code of its last failure.")
+
+
 class TargetState(Strict):
     """A target and how it does."""
 
     target: str = Field(description="`provider/model`.")
     tripped: bool = Field(description="Whether it is passed over since it kept failing.")
+    state: Literal["closed", "open", "half_open"] = Field(
+        description="`closed`: calls may go; `open`: it is passed over; `half_open`: one trial call may go."
+    )
     tried_again_in: float = Field(description="Seconds until it gets a trial call.")
+    in_flight: Count = Field(description="Calls under way.")
+    latency_ms: float | None = Field(description="Smoothed time to the first event; null while unknown.")
+    calls: Count = Field(description="Calls that were aimed at it.")
+    failures: Count = Field(description="Those that failed, by its own fault.")
+    keys: list[PooledKey] = Field(description="The provider's keys, where it has several.")
     last_fault: str | None = Field(description="The code of its last failure.")
 
 
@@ -92,6 +109,8 @@ class RouteState(Strict):
     """A public model and its targets, in order."""
 
     name: str
+    strategy: Literal["order", "weighted", "least_busy"]
+    hedges: Count = Field(description="Calls of which a second target was asked too.")
     targets: list[TargetState]
 
 

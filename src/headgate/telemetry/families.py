@@ -69,4 +69,7 @@ GAUGES: dict[str, Gauged] = {
     "headgate_keys": Gauged("API keys that are valid.", (), "max"),
     "headgate_degraded": Gauged("1 while a part that calls may need is out.", ("part",), "max"),
     "headgate_target_tripped": Gauged("1 while a target is passed over because it keeps failing.", ("target",), "max"),
+    "headgate_target_in_flight": Gauged("Calls under way at a target.", ("target",)),
+    "headgate_target_latency_seconds": Gauged("Smoothed time to a target's first event.", ("target",), "max"),
+    "headgate_key_tripped": Gauged("1 while one of a provider's keys is passed over.", ("provider", "key"), "max"),
 }

@@ -21,7 +21,7 @@ from headgate.core.seams import Database, VectorIndex
 
 LEASE = 60.0
 """Seconds that one process has for telling the index; it stops after half of them."""
-LOOK = 5.0
+LOOK = 2.0
 """Seconds between two looks for what is left."""
 SOME = 1000
 

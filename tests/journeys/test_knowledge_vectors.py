@@ -1,0 +1,76 @@
+"""Vectors by a provider: admitted, limited and written down on behalf of whoever wants them."""
+
+import json
+
+import pytest
+
+from headgate.testing import whole
+from journeys._asking import check_error
+from journeys._service import serving
+
+CONFIG = """
+[access]
+api_keys = "key-of-ann:ann:open,key-of-bob:bob:few"
+[tiers.open]
+models = ["nothing/else"]
+requests = "6/day"
+[tiers.few]
+tokens = "400/day"
+[prices."openai/vectors"]
+input = 2
+output = 0
+[knowledge]
+embedder = "openai/vectors"
+"""
+JSON = {"Content-Type": "application/json"}
+
+
+def letters(request):
+    """An answer of OpenAI's: vectors that count the letters a to d."""
+    texts = json.loads(request.body)["input"]
+    vectors = [[text.count(letter) + 0.01 for letter in "abcd"] for text in texts]
+    items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(vectors)]
+    usage = {"prompt_tokens": 20, "total_tokens": 20}
+    return [whole(json.dumps({"object": "list", "data": items, "usage": usage}).encode())]
+
+
+@pytest.mark.anyio
+async def test_vectors_are_paid_for_by_whoever_wants_them(upstreams, tmp_path):
+    upstreams.model([letters], name="vectors")
+    async with serving(tmp_path, CONFIG + upstreams.config) as service:
+        documents = [{"id": "a", "text": "aaa bb"}, {"id": "d", "text": "ddd cc"}]
+        body = {"collection": "c", "documents": documents}
+        taken = await service.post("/documents?wait=20", body, key="key-of-ann", headers=JSON)
+        assert [each["status"] for each in taken.json["documents"]] == ["ready", "ready"]
+        rows = await service.entries(surface="documents")
+        assert [(row["principal"], row["target"], row["tokens_in"], row["cost"]) for row in rows] == [
+            ("ann", "vectors", 20, 40_000)
+        ] * 2
+        found = await service.post("/search", {"query": "ab ab", "top_k": 1}, key="key-of-ann", headers=JSON)
+        result = found.json["results"][0]
+        assert (result["document_id"], result["score_kind"], found.json["mode"]) == ("a", "cosine", "hybrid")
+        assert (await service.entry(found))["surface"] == "search"
+        again = await service.post("/documents?wait=20", body, key="key-of-ann", headers=JSON)
+        assert {each["result"] for each in again.json["documents"]} == {"unchanged"}
+        assert len(await service.entries(surface="documents")) == 2
+        for _ in range(3):
+            answer = await service.post("/search", {"query": "ab"}, key="key-of-ann", headers=JSON)
+            assert answer.status == 200, answer
+        check_error("simple", await service.post("/search", {"query": "ab"}, key="key-of-ann", headers=JSON), 429)
+
+
+@pytest.mark.anyio
+async def test_who_has_no_tokens_left_waits_with_documents_and_is_refused_a_search(upstreams, tmp_path):
+    upstreams.model([letters], name="vectors")
+    async with serving(tmp_path, CONFIG + upstreams.config) as service:
+        long = {"id": "long", "text": "a word of many " * 40}
+        taken = await service.post("/documents?wait=1", long, key="key-of-bob", headers=JSON)
+        assert (taken.status, taken.json["status"]) == (202, "queued"), taken
+        short = {"query": "ab"}
+        for _ in range(2):
+            answer = await service.post("/search", short, key="key-of-bob", headers=JSON)
+        assert answer.status == 200
+        answer = await service.post("/search", short, key="key-of-bob", headers=JSON)
+        check_error("simple", answer, 429, "rate_limited")
+        words = await service.post("/search", {**short, "mode": "lexical"}, key="key-of-bob", headers=JSON)
+        assert (words.status, words.json["mode"]) == (200, "lexical")
