@@ -33,7 +33,9 @@ async def opened(kind, shelf, request):
             yield index
             await index.aclose()
         case "chroma":
-            yield chroma(request.getfixturevalue("tmp_path"))
+            index = chroma(request.getfixturevalue("tmp_path"))
+            yield index
+            await index.aclose()
         case "pinecone":
             from headgate.rag.indexes.pinecone import PineconeIndex
 

@@ -108,7 +108,7 @@ def _opened(config: Config, kind: str, shelf: Shelf, stack: AsyncExitStack) -> V
     elif kind == "chroma":
         from headgate.rag.indexes.chroma import ChromaIndex  # noqa: PLC0415 - an extra
 
-        return ChromaIndex.at(url, key)
+        index = ChromaIndex.at(url, key)
     else:
         from headgate.rag.indexes.pinecone import PineconeIndex  # noqa: PLC0415 - httpx2 is slow to import
 

@@ -42,12 +42,15 @@ async def test_nobody_listens_there():
 
 
 @pytest.mark.anyio
-async def test_a_database_that_is_not_there_and_one_without_the_table(postgres_url, tmp_path):
+async def test_a_database_that_is_not_there_and_one_without_the_table(postgres_url, tmp_path, monkeypatch):
     gone = PostgresDatabase(f"postgresql://me:secret@127.0.0.1:{free_port()}/none", tmp_path)
     await refuses(PgvectorIndex(gone), "out of reach")
     there = PostgresDatabase(postgres_url, tmp_path)
     with pytest.raises(SchemaOutOfDate, match="headgate migrate"):
         PgvectorIndex(there).check()
+    monkeypatch.setattr("headgate.rag.indexes.pgvector.EXTENSION", "vector_of_nobody")
+    with pytest.raises(Unavailable, match="has no pgvector"):
+        PgvectorIndex(there).migrate()
     there.close()
 
 

@@ -6,7 +6,9 @@ Source: https://docs.trychroma.com. Its metadata is flat, so a label is a key wh
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,7 +25,7 @@ TIMEOUT = 10.0
 BATCH = 200
 """Vectors of one call."""
 AT_ONCE = 4
-"""Calls that wait in threads: those that hang take no thread from anybody else."""
+"""Threads of its own: calls that hang take none from anybody else."""
 
 T = TypeVar("T")
 
@@ -34,7 +36,8 @@ class ChromaIndex:
     def __init__(self, opened: Callable[[], Any]) -> None:
         self._opened = opened
         self._client: Any = None
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._opening = threading.Lock()
+        self._threads = ThreadPoolExecutor(AT_ONCE, "chroma")
 
     @classmethod
     def at(cls, url: str, api_key: str = "") -> ChromaIndex:
@@ -43,8 +46,14 @@ class ChromaIndex:
         secure = parts.scheme == "https"
         port = parts.port or (443 if secure else 8000)
         headers = {"x-chroma-token": api_key} if api_key else {}
-        settings = chromadb.Settings(anonymized_telemetry=False)
-        return cls(lambda: chromadb.HttpClient(parts.hostname or "", port, secure, headers, settings))
+
+        def opened() -> Any:
+            settings = chromadb.Settings(anonymized_telemetry=False)
+            client = chromadb.HttpClient(parts.hostname or "", port, secure, headers, settings)
+            client._server._session.timeout = TIMEOUT  # noqa: SLF001 - it waits for ever, and cannot be told otherwise
+            return client
+
+        return cls(opened)
 
     async def put(self, scope: Scope, vectors: Sequence[Vector]) -> None:
         """Add vectors. Raises Unavailable."""
@@ -71,11 +80,15 @@ class ChromaIndex:
             return ()
         return [Near(id_, 1.0 - far) for id_, far in zip(found["ids"][0], found["distances"][0], strict=True)]
 
+    async def aclose(self) -> None:
+        """Wait for no call any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def _asked(self, ask: Callable[[Any], T]) -> T | None:
         """What Chroma answers; None where it has no such collection."""
         try:
-            async with asyncio.timeout(TIMEOUT), self._turns:
-                return await asyncio.to_thread(self._answer, ask)
+            async with asyncio.timeout(TIMEOUT):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, ask)
         except NotFoundError:
             return None
         except TimeoutError as error:
@@ -83,8 +96,9 @@ class ChromaIndex:
 
     def _answer(self, ask: Callable[[Any], T]) -> T:
         try:
-            if self._client is None:
-                self._client = self._opened()
+            with self._opening:
+                if self._client is None:
+                    self._client = self._opened()
             return ask(self._client)
         except NotFoundError:
             raise

@@ -17,6 +17,10 @@ from headgate.rag.indexes.labels import choices, labels_of, name_of
 from headgate.stores.opening import SchemaOutOfDate
 from headgate.stores.postgres import PostgresDatabase
 
+EXTENSION = "vector"
+"""What PostgreSQL calls pgvector."""
+
+_AVAILABLE = "SELECT 1 FROM pg_available_extensions WHERE name = ?"
 _MAKE = (
     "CREATE EXTENSION IF NOT EXISTS vector",
     """
@@ -52,10 +56,10 @@ class PgvectorIndex:
 
     def migrate(self) -> None:
         """Make the extension and the table. Blocking. Raises Unavailable where the server has no pgvector."""
+        if not self._database.rows(_AVAILABLE, (EXTENSION,)):
+            raise Unavailable(f"the PostgreSQL server has no pgvector: install the extension `{EXTENSION}` on it")
         try:
             self._database.run(*((statement, ()) for statement in _MAKE))
-        except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
-            raise Unavailable("the PostgreSQL server has no pgvector: install the extension `vector` on it") from error
         except psycopg.errors.InsufficientPrivilege as error:
             what = "this user may not create the extension `vector`: let an administrator run CREATE EXTENSION vector"
             raise Unavailable(what) from error
