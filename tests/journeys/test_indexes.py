@@ -95,10 +95,12 @@ async def test_one_setting_moves_what_the_command_has_copied(folder):
             asked = {"query": "gate", "mode": "dense"}
             assert (await service.post("/search", asked, key=ADMIN, headers=headers)).status == 503
             assert (await found(service, "lexical")).keys() == {"b", "c"}
+            new = {"collection": "c", "id": "d", "text": "A lock at the weir."}
+            assert (await service.post("/documents", new, key=ADMIN, headers=headers)).status == 202
             server.down = False
-            assert (await found(service)).keys() == {"b", "c"}
+            assert (await found(service)).keys() <= {"b", "c", "d"}
 
-            async def forgotten():
-                return [len(space) for space in server.spaces.values()] == [2]
+            async def caught_up():
+                return (await found(service)).keys() == {"b", "c", "d"} and [*map(len, server.spaces.values())] == [3]
 
-            await eventually(forgotten)
+            await eventually(caught_up)
