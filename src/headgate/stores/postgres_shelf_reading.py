@@ -11,7 +11,7 @@ import msgspec
 
 from headgate.core.knowledge import Hit, Passage, Piece
 from headgate.stores.collection_writing import facet, unpacked
-from headgate.stores.postgres import PostgresDatabase
+from headgate.stores.postgres import PostgresDatabase, Transaction
 from headgate.stores.postgres_shelf_writing import LONGEST_TERM
 from headgate.stores.stems import Stems
 
@@ -47,11 +47,9 @@ SELECT {key}, scale, data FROM knowledge_passages WHERE collection = ? AND {key}
 """
 
 
-def rarities(base: PostgresDatabase, collection: int, terms: Sequence[str]) -> dict[str, float]:
-    """The inverse document frequency of each stem, as BM25 has it."""
-    every = base.rows(_ABOUT, (collection,))
-    there = every[0][0] if every else 0
-    having = dict(base.rows(_HAVING, (collection, list(terms))))
+def rarities(base: Transaction, collection: int, there: int, terms: Sequence[str]) -> dict[str, float]:
+    """The inverse document frequency of each stem among so many passages, as BM25 has it."""
+    having = dict(base.execute(_HAVING, (collection, list(terms))).fetchall())
     found = {}
     for term in terms:
         count = min(having.get(term, 0), there)
@@ -64,16 +62,18 @@ def lexical(
 ) -> list[Hit]:
     """The best passages that have any of the words."""
     asked = Counter(term[:LONGEST_TERM] for word in words for term in stems.of(word))
-    every = base.rows(_ABOUT, (collection,))
-    if not asked or not every or not every[0][0]:
-        return []
-    rare = rarities(base, collection, list(asked))
-    weights = [count * rare[term] for term, count in asked.items()]
     documents, values = _filtered(collection, where)
     sql = _LEXICAL.format(filter=_FILTER.format(documents=documents) if where else "")
-    average = max(1.0, every[0][1] / every[0][0])
-    rows = base.rows(sql, (average, list(asked), weights, collection, *values, k))
-    return [Hit(*row) for row in rows]
+    with base.transaction() as asking:
+        about = asking.execute(_ABOUT, (collection,)).fetchone()
+        if not asked or about is None or not about[0]:
+            return []
+        there, length = int(about[0]), int(about[1])
+        rare = rarities(asking, collection, there, list(asked))
+        weights = [count * rare[term] for term, count in asked.items()]
+        asking.execute("SET LOCAL jit = off")  # compiling takes longer than the query
+        values = [max(1.0, length / there), list(asked), weights, collection, *values, k]
+        return [Hit(*row) for row in asking.execute(sql, values).fetchall()]
 
 
 def coverage(
@@ -83,9 +83,12 @@ def coverage(
     if not ids:
         return {}
     distinct = {tuple(term[:LONGEST_TERM] for term in stems.of(word)): word for word in words if stems.of(word)}
-    rare = rarities(base, collection, sorted({term for terms in distinct for term in terms}))
+    with base.transaction() as asking:
+        about = asking.execute(_ABOUT, (collection,)).fetchone()
+        there = int(about[0]) if about else 0
+        rare = rarities(asking, collection, there, sorted({term for terms in distinct for term in terms}))
+        rows = asking.execute(_TEXTS, (collection, list(ids))).fetchall()
     weights = {word: max(rare[term] for term in terms) for terms, word in distinct.items()}
-    rows = base.rows(_TEXTS, (collection, list(ids)))
     having = stems.having([row[1] for row in rows], list(weights))
     total = sum(weights.values()) or 1.0
     return {
