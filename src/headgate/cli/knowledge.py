@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headgate.stores.opening import AnyDatabase
 
 
-@click.group()
+@click.group(epilog=example("knowledge copy --to qdrant"))
 def knowledge() -> None:
     """Look after what documents are searched by."""
 
