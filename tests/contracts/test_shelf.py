@@ -2,27 +2,40 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from contracts._shelf import ANN, HERS, HIS, draft, piece, ready
 from headgate.core.faults import Forbidden, NotFound
 from headgate.core.knowledge import Room, Scope
+from headgate.stores.postgres import PostgresDatabase
+from headgate.stores.postgres_shelf import PostgresShelf
 from headgate.stores.shelf import SqliteShelf
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def opening(request, tmp_path):
     """Opens the same shelf, as often as one likes."""
-    made = []
+    made = ExitStack()
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        database = PostgresDatabase(url, tmp_path)
+        database.migrate()
+        database.close()
 
     def opened():
-        made.append(SqliteShelf(tmp_path / "knowledge"))
-        return made[-1]
+        if request.param == "sqlite":
+            shelf = SqliteShelf(tmp_path / "knowledge")
+        else:
+            database = PostgresDatabase(url, tmp_path)
+            made.callback(database.close)
+            shelf = PostgresShelf(database)
+        made.callback(shelf.close)
+        return shelf
 
-    yield opened
-    for shelf in made:
-        shelf.close()
+    with made:
+        yield opened
 
 
 @pytest.fixture
@@ -227,7 +240,7 @@ def test_a_dropped_collection_is_gone_for_everybody(shelf, opening, tmp_path):
     shelf.drop(HERS)
     with pytest.raises(NotFound):
         found(other, HERS, "water")
-    assert len(list(tmp_path.rglob("*.db"))) == before - 1
+    assert len(list(tmp_path.rglob("*.db"))) == max(0, before - 1)
     other.create(HERS)
     assert found(shelf, HERS, "water") == []
 

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from contracts._indexes import opened
 from contracts._shelf import ANN, HERS, HIS, draft, piece, unit
-from headgate.core.knowledge import Vector
+from headgate.core.knowledge import Scope, Vector
 from headgate.stores.shelf import SqliteShelf
-from headgate.stores.vectors import MatrixIndex
+
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 
 
 class Both:
@@ -32,10 +34,11 @@ class Both:
         return [near.passage_id for near in await self.index.nearest(scope, unit(values), k, where)]
 
 
-@pytest.fixture(params=["matrix"])
-def both(request, tmp_path):
+@pytest.fixture(params=["matrix", "pgvector", "qdrant", "chroma", "pinecone"])
+async def both(request, tmp_path):
     shelf = SqliteShelf(tmp_path / "knowledge")
-    yield Both(shelf, MatrixIndex(shelf))
+    async with opened(request.param, shelf, request) as index:
+        yield Both(shelf, index)
     shelf.close()
 
 
@@ -96,3 +99,45 @@ async def test_many_ask_while_it_changes(both):
         await both.put(HERS, f"d{n}", piece(f"p{n}", str(n), 1, n))
     await asyncio.gather(*asking)
     assert len(await both.near(HERS, 1, 0)) == 6
+
+
+@pytest.mark.anyio
+async def test_values_are_compared_as_the_shelf_compares_them(both):
+    await both.put(HERS, "d", piece("a", "a", 1, 0), year=2024, tags=["x", "y"], draft=True)
+    await both.put(HERS, "e", piece("b", "b", 1, 0.1), year=2025.0, tags=["y"], note="long" * 100)
+    assert await both.near(HERS, 1, 0, year=2025) == ["b"]
+    assert await both.near(HERS, 1, 0, year="2025") == []
+    assert await both.near(HERS, 1, 0, tags="y") == ["a", "b"]
+    assert await both.near(HERS, 1, 0, tags="y", year=2024) == ["a"]
+    assert await both.near(HERS, 1, 0, draft=True) == ["a"]
+    assert await both.near(HERS, 1, 0, draft=1) == []
+    assert await both.near(HERS, 1, 0, note="long" * 100) == ["b"]
+
+
+@pytest.mark.anyio
+async def test_nothing_is_found_and_nothing_removed_where_there_is_nothing(both):
+    both.shelf.create(HERS, "m")
+    assert await both.near(HERS, 1, 0) == []
+    await both.index.remove(HERS, ["unknown"])
+    await both.index.drop(HIS)
+
+
+@pytest.mark.anyio
+async def test_the_same_ids_elsewhere_stay_when_one_goes(both):
+    other = Scope(HERS.tenant, "other")
+    for scope in (HERS, HIS, other):
+        await both.put(scope, "d", piece("a", "a", 1, 0), piece("b", "b", 0, 1))
+    await both.index.remove(HERS, both.shelf.remove(HERS, "d"))
+    both.shelf.drop(other)
+    await both.index.drop(other)
+    assert await both.near(HERS, 1, 0) == []
+    assert await both.near(HIS, 1, 0) == ["a", "b"]
+
+
+@pytest.mark.anyio
+async def test_more_than_one_call_can_carry_is_kept_and_removed(both):
+    pieces = [piece(f"p{n:03}", str(n), 1, n / 1000) for n in range(450)]
+    await both.put(HERS, "d", *pieces)
+    assert len(await both.near(HERS, 1, 0, k=500)) == 450
+    await both.index.remove(HERS, both.shelf.remove(HERS, "d"))
+    assert await both.near(HERS, 1, 0, k=500) == []

@@ -6,12 +6,12 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headgate.boot.indexes import index_of
 from headgate.config import Config, ConfigError, Problem
 from headgate.core.knowledge import Near, Scope, Vector
-from headgate.core.seams import VectorIndex
+from headgate.core.seams import Shelf
 from headgate.engine.gate import Gate
 from headgate.rag.embedder import GateEmbedder
 from headgate.rag.ingest import Ingester
@@ -19,20 +19,21 @@ from headgate.rag.knowledge import Knowledge
 from headgate.rag.reading import Reading
 from headgate.rag.search import Searcher
 from headgate.stores.shelf import SqliteShelf
+from headgate.stores.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from headgate.rag.local import LocalEmbedder
+    from headgate.stores.opening import AnyDatabase
 
 
-async def open_knowledge(config: Config, folder: Path, gate: Gate, stack: AsyncExitStack) -> Knowledge:
+async def open_knowledge(config: Config, database: AnyDatabase, gate: Gate, stack: AsyncExitStack) -> Knowledge:
     """The shelf in its folder, and what works on it. Raises ConfigError where an extra is wanted and not there."""
     settings = config.knowledge
-    shelf = await asyncio.to_thread(SqliteShelf, folder)
-    stack.callback(shelf.close)
+    shelf = await open_shelf(database, stack)
     embedder = await asyncio.to_thread(embedder_of, config, gate)
     if not isinstance(embedder, GateEmbedder | None):
         stack.callback(embedder.close)
-    index = index_of(config, shelf)
+    index = await index_of(config, shelf, database, stack) if settings.embedder else NoIndex()
     reading = Reading(
         seconds=settings.read_timeout,
         memory=settings.read_memory,
@@ -41,6 +42,19 @@ async def open_knowledge(config: Config, folder: Path, gate: Gate, stack: AsyncE
     )
     ingester = Ingester(shelf, index, embedder, chunk=settings.chunk_chars, reading=reading, hands=settings.hands)
     return Knowledge(shelf, index, embedder, Searcher(shelf, index, embedder), ingester)
+
+
+async def open_shelf(database: AnyDatabase, stack: AsyncExitStack) -> Shelf:
+    """The shelf: files beside a SQLite database, tables in PostgreSQL. Raises Unavailable."""
+    if isinstance(database, SqliteDatabase):
+        files = await asyncio.to_thread(SqliteShelf, database.folder / "knowledge")
+        stack.callback(files.close)
+        return files
+    from headgate.stores.postgres_shelf import PostgresShelf  # noqa: PLC0415 - an extra: psycopg may not be there
+
+    tables = await asyncio.to_thread(PostgresShelf, database)
+    stack.callback(tables.close)
+    return tables
 
 
 def embedder_of(config: Config, gate: Gate) -> GateEmbedder | LocalEmbedder | None:
@@ -60,18 +74,6 @@ def embedder_of(config: Config, gate: Gate) -> GateEmbedder | LocalEmbedder | No
     except (OSError, ValueError) as error:
         what = f"is no model that can be used: {error}"
     raise ConfigError([Problem("knowledge.model_folder", str(config.path or "environment"), what)])
-
-
-def index_of(config: Config, shelf: SqliteShelf) -> VectorIndex:
-    """What finds vectors: nothing, where none are made."""
-    if not config.knowledge.embedder:
-        return NoIndex()
-    try:
-        from headgate.stores.vectors import MatrixIndex  # noqa: PLC0415 - an extra: numpy may not be there
-    except ImportError:
-        what = 'needs numpy: pip install "headgate[knowledge]"'
-        raise ConfigError([Problem("knowledge.embedder", str(config.path or "environment"), what)]) from None
-    return MatrixIndex(shelf)
 
 
 class NoIndex:

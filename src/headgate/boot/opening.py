@@ -86,7 +86,7 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         await refill(limiter, entries, rules, routes, ring.principals())
         admission = Admission(routes, config.tiers, rules, limiter, ledger, prices_of(config, sources))
         gate = Gate(admission, ledger, await stack.enter_async_context(cache_of(config)))
-        knowledge = await open_knowledge(config, database.folder / "knowledge", gate, stack)
+        knowledge = await open_knowledge(config, database, gate, stack)
         runtime = Runtime(
             config=config,
             database=database,

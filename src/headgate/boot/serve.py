@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from headgate.boot.app import create_app
+from headgate.boot.indexes import check_indexes
 from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
 from headgate.boot.workers import Workers
@@ -89,6 +90,7 @@ def check_store(config: Config) -> None:
     database = open_database(config.store.url, config.base_dir)
     try:
         make_ready(database)
+        check_indexes(config, database)
     finally:
         database.close()
 

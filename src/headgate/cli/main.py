@@ -16,6 +16,7 @@ from headgate.cli.explain import explain
 from headgate.cli.ingest import ingest
 from headgate.cli.init import init
 from headgate.cli.keys import keys
+from headgate.cli.knowledge import knowledge
 from headgate.cli.limits import limits
 from headgate.cli.migrate import migrate
 from headgate.cli.new_provider import new_provider
@@ -75,6 +76,7 @@ def sentence(error: Exception) -> str:
         ingest,
         search,
         ask,
+        knowledge,
         usage,
         replay,
         migrate,

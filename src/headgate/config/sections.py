@@ -322,6 +322,26 @@ class Cache(Section):
     max_entry: Size = Field(2**20, description="Most bytes of one; a longer answer is not remembered.")
 
 
+IndexKind = Literal["sqlite", "pgvector", "qdrant", "chroma", "pinecone"]
+
+
+class IndexServer(Section):
+    """A server that keeps vectors."""
+
+    url: Hidden = Field(
+        None,
+        description="Its address: of pgvector a database `postgresql://…` (default: the one of `[store]`), of the "
+        "others `https://…`; of Pinecone the index's own host.",
+    )
+    api_key: Hidden = Field(None, description="Its key, where it wants one.")
+
+    @model_validator(mode="after")
+    def _known_scheme(self) -> IndexServer:
+        if url := text_of(self.url):
+            _scheme(url, "http", "https", "postgresql", "postgres")
+        return self
+
+
 class Knowledge(Section):
     """Document search."""
 
@@ -333,6 +353,16 @@ class Knowledge(Section):
     model_folder: str = Field(
         "", description="Folder of a local embedding model: `tokenizer.json` and `model.onnx` or `model.safetensors`."
     )
+    index: Literal["", IndexKind] = Field(
+        "",
+        description="Where vectors are searched: `sqlite`, `pgvector`, `qdrant`, `chroma`, `pinecone`; empty: in "
+        "the database of `[store]`, `sqlite` or `pgvector`.",
+    )
+    indexes: dict[str, IndexKind] = Field({}, description="Collections, by their names, that are in another index.")
+    pgvector: IndexServer = Field(IndexServer(), description="PostgreSQL with pgvector, if not that of `[store]`.")
+    qdrant: IndexServer = Field(IndexServer(), description="Qdrant.")
+    chroma: IndexServer = Field(IndexServer(), description="Chroma.")
+    pinecone: IndexServer = Field(IndexServer(), description="Pinecone.")
     chunk_chars: int = Field(1000, ge=200, le=8000, description="Longest passage, in characters.")
     hands: int = Field(2, ge=1, le=64, description="Documents that one process reads at a time.")
     read_timeout: Duration = Field(60.0, description="How long reading one file may take.")

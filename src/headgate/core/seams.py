@@ -271,6 +271,10 @@ class Shelf(Protocol):
         """The tenant's collections, by name."""
         ...
 
+    def scopes(self) -> list[Scope]:
+        """The collections of all tenants: for whoever looks after the service, and no caller."""
+        ...
+
     def collection(self, scope: Scope) -> Collection:
         """One of them."""
         ...

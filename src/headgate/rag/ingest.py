@@ -178,6 +178,7 @@ class Ingester:
                 raise Unreadable(f"reading it was interrupted {TRIES} times")
             job, text, found = await self._understood(job)
             found = await self._with_vectors(job, found)
+            await self._indexed(job, found)
         except (Unreadable, InvalidField) as error:
             await asyncio.to_thread(self._shelf.fail, job, str(error))
         except Fault as fault:
@@ -186,7 +187,6 @@ class Ingester:
                 job = structs.replace(job, tries=job.tries - 1)  # the document is not to blame
             await asyncio.to_thread(self._shelf.fail, job, fault.message, again)
         else:
-            await self._indexed(job, found)
             gone = await asyncio.to_thread(self._shelf.finish, job, text, found)
             if gone:
                 await self._index.remove(job.scope, gone)

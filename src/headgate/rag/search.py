@@ -32,7 +32,7 @@ from headgate.core.seams import Shelf, VectorIndex
 from headgate.rag.embedder import Embeds, Values
 from headgate.rag.words import wanted
 
-DEPTH = 100
+DEPTH = 200
 """Passages that each leg brings to be fused, unless more results are wanted."""
 SHARE = 0.5
 """The vectors' share of a fused score."""

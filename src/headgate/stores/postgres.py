@@ -79,6 +79,12 @@ class PostgresDatabase:
         with self._transaction(self._patience, "READ ONLY") as connection:
             return connection.execute(_native(sql), _bound(values)).fetchall()
 
+    @contextmanager
+    def transaction(self, patience: float | None = None) -> Iterator[Transaction]:
+        """Several statements together: they count when the block ends, unless it raises."""
+        with self._transaction(patience or self._patience) as connection:
+            yield Transaction(connection)
+
     def migrate(self) -> list[str]:
         """Bring the schema up to date; the names of the migrations applied. Raises SchemaTooNew.
 
@@ -161,6 +167,23 @@ class PostgresDatabase:
             line.close()
         else:
             self._idle.append(line)
+
+
+class Transaction:
+    """What can be done within a transaction, in SQL with `?`."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+        """One statement, with its rows."""
+        return self._connection.execute(_native(sql), _bound(values))
+
+    def many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """One statement for each row."""
+        if rows:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(_native(sql), [_bound(row) for row in rows])
 
 
 class _Line:

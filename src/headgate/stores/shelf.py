@@ -101,6 +101,10 @@ class SqliteShelf:
                 found.append(self.collection(Scope(tenant, name)))
         return found
 
+    def scopes(self) -> list[Scope]:
+        """The collections of all tenants."""
+        return [Scope(*row) for row in self._catalogue.rows("SELECT tenant, name FROM collections ORDER BY 1, 2")]
+
     def collection(self, scope: Scope) -> Collection:
         """One of them. Raises NotFound."""
         with self.file(scope) as file:

@@ -39,6 +39,15 @@ class Stems:
             ask = "SELECT rowid FROM said WHERE said MATCH ?"
             return {word: {row[0] for row in self._base.execute(ask, (quoted(word),))} for word in words}
 
+    def counts(self, texts: Sequence[str]) -> list[dict[str, int]]:
+        """How often each text has each of its stems."""
+        found: list[dict[str, int]] = [{} for _ in texts]
+        with self._lock:
+            self._fill(texts)
+            for at, term, count in self._base.execute("SELECT doc, term, COUNT(*) FROM terms GROUP BY doc, term"):
+                found[at][term] = count
+        return found
+
     def _fill(self, texts: Sequence[str]) -> None:
         self._base.execute("DELETE FROM said")
         self._base.executemany("INSERT INTO said (rowid, text) VALUES (?, ?)", enumerate(texts))
