@@ -220,6 +220,7 @@ async def test_no_path_takes_an_endless_body(service, path):
         await line.send(request("POST", path, b"", {"Transfer-Encoding": "chunked"}))
         while True:
             await line.send(chunked(b" " * 65_536, end=False))
+            await asyncio.sleep(0)  # a send that never waits would leave no time to read
 
     async with connected(service.port) as line:
         pouring = asyncio.create_task(pour(line))

@@ -314,6 +314,7 @@ async def test_a_server_that_answers_but_cannot_count_is_down(server):
 async def test_a_password_and_a_database_are_told_to_the_server_and_to_nobody_else(server, caplog):
     plain = Redis(server.url)
     await plain.call(("CONFIG", "SET", "requirepass", "p@ss"))
+    await plain.aclose()
     host = server.url.removeprefix("redis://")
     async with limiting(f"redis://:p%40ss@{host}/3") as limiter:
         await limiter.reserve([requests(2)])
@@ -325,7 +326,6 @@ async def test_a_password_and_a_database_are_told_to_the_server_and_to_nobody_el
             await limiter.reserve([requests(2)])
     assert "WRONGPASS" in caplog.text
     assert "wr0ng" not in caplog.text + str(caught.value)
-    await plain.aclose()
 
 
 async def test_an_error_of_the_server_is_the_callers(url):

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_validator
 
 from headgate.config.asking import Ask, Recipe
+from headgate.config.knowledge import Knowledge
 from headgate.config.problems import Problem, problem, validated
 from headgate.config.sections import (
     BUILT_IN_TIERS,
     Access,
     Cache,
-    Knowledge,
     Limits,
     Model,
     ProviderTable,
