@@ -16,6 +16,7 @@ from typing import Any, Literal, overload
 
 import headgate
 from journeys._caller import PATIENCE, Answer, Headers, connected, request
+from servers import free_port
 
 SOURCE = str(Path(headgate.__file__).parent.parent)
 ADMIN = "admin-key-of-these-tests"
@@ -148,6 +149,8 @@ async def command(where: Service | Path, *words: str, code: bool = False) -> str
     """What `headgate …` prints beside a service, or in a folder; it must succeed, unless its exit code is wanted."""
     folder = where.folder if isinstance(where, Service) else where
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE}
+    if isinstance(where, Path):  # it must not find somebody's service on the usual port
+        env["HEADGATE__SERVER__PORT"] = str(free_port())
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

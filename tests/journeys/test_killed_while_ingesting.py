@@ -1,6 +1,7 @@
 """Four workers are killed while documents come in, again and again: what was acknowledged is there, and whole.
 
-`HEADGATE_KILL_ROUNDS=100 python3 dev.py test tests/journeys/test_killed_while_ingesting.py` is the long form.
+The long form, a hundred rounds:
+`HEADGATE_KILL_ROUNDS=100 HEADGATE_HUNG=900 python3 dev.py test tests/journeys/test_killed_while_ingesting.py`
 """
 
 import asyncio
@@ -26,6 +27,7 @@ per_process = true
 [tiers.open]
 """
 OWNERS = {"key-of-ann": "annsword", "key-of-bob": "bobsword"}
+SENDERS = 2
 FORMATS = ("markdown", "markdown", "html")
 JSON = {"Content-Type": "application/json"}
 
@@ -37,7 +39,10 @@ def words_of(owner, name, version):
 
 
 class Callers:
-    """Send documents in all the time; by document, the latest version that was sent, and that was acknowledged."""
+    """Send documents in all the time; by document, the latest version that was sent, and that was acknowledged.
+
+    A document has one sender, who waits for each answer: of two versions sent at once either may come last.
+    """
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -46,9 +51,9 @@ class Callers:
         self.answers = self.goal = 0
         self.enough = asyncio.Event()
 
-    async def send(self, service, key):
+    async def send(self, service, key, sender):
         while True:
-            names = self.random.sample([f"d{n}" for n in range(12)], 3)
+            names = self.random.sample([f"d{n}" for n in range(sender, 12, SENDERS)], 3)
             versions = {}
             for name in names:
                 self.sent[key, name] = versions[name] = self.sent.get((key, name), 0) + 1
@@ -80,7 +85,7 @@ async def killed(service, callers):
     """Let callers send for a while, and kill every process of the service."""
     callers.goal = callers.answers + callers.random.randint(2, 20)
     callers.enough.clear()
-    sending = [asyncio.create_task(callers.send(service, key)) for key in OWNERS for _ in range(2)]
+    sending = [asyncio.create_task(callers.send(service, key, n)) for key in OWNERS for n in range(SENDERS)]
     async with asyncio.timeout(60):
         await callers.enough.wait()
         await asyncio.sleep(callers.random.uniform(0, 0.05))

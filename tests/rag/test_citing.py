@@ -1,7 +1,7 @@
 """Marks in answers: real ones are kept and told of, invented ones are left out, in whatever pieces they come."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headgate.core.asking import Citation
@@ -57,6 +57,8 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.booleans())
+@example(["```", "```", "```", "[1]"], False)
+@example(["[1", *[" ,    2"] * 14, "    ,    ", "3]"], False)
 def test_an_answer_in_pieces_is_the_same_as_in_one(pieces, hidden):
     whole = said("".join(pieces), hidden=hidden)
     citing = Citing({1, 2, 3}, hidden=hidden)

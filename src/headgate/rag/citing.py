@@ -13,7 +13,7 @@ from headgate.core.asking import Citation
 
 _MARK = re.compile(r"[ \t]{0,8}\[(\d{1,4}(?:[ \t]{0,4},[ \t]{0,4}\d{1,4}){0,15})\]|(`+)|(\n)")
 # What may still become a mark, or a longer run of backticks, when more words come.
-_UNSURE = re.compile(r"(?:[ \t]{0,8}\[[\d, \t]{0,120}|[ \t]{1,8}|`{1,8})\Z")
+_UNSURE = re.compile(r"(?:[ \t]{0,8}\[[\d, \t]{0,200}|[ \t]{1,8}|`+)\Z")
 _NUMBER = re.compile(r"\d+")
 
 
