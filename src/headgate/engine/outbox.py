@@ -123,7 +123,7 @@ class Outbox:
 def move(path: Path, store: LedgerStore) -> int:
     """Write the entries of a file to the store; how many there were. Raises Unavailable, OSError."""
     moved = 0
-    with path.open("rb") as file:
+    with path.open("rb", buffering=STEP) as file:  # every read passes the GIL to the event loop and back
         while lines := list(islice(file, BATCH)):
             entries = list(_decoded(lines, path.parent))
             write(entries, store, path.parent)
