@@ -18,7 +18,8 @@ class Metric(NamedTuple):
 
 
 METRICS = (
-    Metric("cpu_request", "CPU per request", "µs"),
+    Metric("cpu_request", "CPU per request, full load", "µs"),
+    Metric("cpu_paced", "CPU per request, steady pace", "µs"),
     Metric("cpu_chunks", "CPU per 100 streamed chunks", "µs"),
     Metric("added_latency", "median latency added", "µs"),
     Metric("added_first", "time to first token added", "µs"),

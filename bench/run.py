@@ -77,6 +77,7 @@ def measure(target: Target, upstream: int, cores: Cores, window: Window) -> dict
             paced, streams = delays(port, target.load, window, **drive)
     return {
         "cpu_request": full["cpu_ns"] / full["ok"] / 1e3,
+        "cpu_paced": paced["cpu_ns"] / paced["ok"] / 1e3,
         "cpu_chunks": 100 * streams["cpu_ns"] / streams["events"] / 1e3,
         "added_latency": paced["latency_us"]["p50"] - bare["latency_us"]["p50"],
         "added_first": streams["first_us"]["p50"] - bare_streams["first_us"]["p50"],
