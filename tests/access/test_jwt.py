@@ -128,6 +128,13 @@ async def test_audience_and_issuer_are_checked_where_configured():
     assert (await verify(token(aud="door"), several)).id == "ada"
 
 
+async def test_a_prefix_keeps_the_users_of_two_issuers_apart():
+    ours = Issuer(secret=SECRET, issuer="https://us.example")
+    theirs = Issuer(secret=SECRET, issuer="https://them.example", user_prefix="them:")
+    assert (await verify(token(iss="https://us.example"), ours, theirs)).id == "ada"
+    assert (await verify(token(iss="https://them.example"), ours, theirs)).id == "them:ada"
+
+
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "", "HS384", "HS512", "RS256", "hs256", None, 5, ["HS256"]])
 async def test_only_the_keys_own_algorithm_is_accepted(alg):
     await refusal(forged({"alg": alg}, claims()))

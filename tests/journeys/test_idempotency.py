@@ -168,6 +168,8 @@ async def test_other_costs_are_covered_too(service, upstreams, once):
         ("/v1/responses", {"model": "parrot", "input": "Hi"}),
         ("/v1/completions", {"model": "parrot", "prompt": "Hi"}),
         ("/generate", {"model": "parrot", "prompt": "Hi"}),
+        ("/ask", {"model": "parrot", "question": "Who is there?"}),
+        ("/ask/stream", {"model": "parrot", "question": "Who is there?"}),
     ):
         first, again = [await service.post(path, body, key="key-of-ann", headers=once) for _ in range(2)]
         assert first.status == 200, first

@@ -7,10 +7,11 @@ import pytest
 from headgate.testing import whole
 from journeys._asking import check_error
 from journeys._service import serving
+from journeys._upstreams import said
 
 CONFIG = """
 [access]
-api_keys = "key-of-ann:ann:open,key-of-bob:bob:few"
+api_keys = "key-of-ann:ann:open,key-of-bob:bob:few,key-of-cat:cat:free"
 [tiers.open]
 models = ["nothing/else"]
 requests = "6/day"
@@ -19,6 +20,9 @@ tokens = "400/day"
 [prices."openai/vectors"]
 input = 2
 output = 0
+[prices."openai/teller"]
+input = 1
+output = 1
 [knowledge]
 embedder = "openai/vectors"
 """
@@ -74,3 +78,19 @@ async def test_who_has_no_tokens_left_waits_with_documents_and_is_refused_a_sear
         check_error("simple", answer, 429, "rate_limited")
         words = await service.post("/search", {**short, "mode": "lexical"}, key="key-of-bob", headers=JSON)
         assert (words.status, words.json["mode"]) == (200, "lexical")
+
+
+@pytest.mark.anyio
+async def test_what_an_answer_cost_has_the_search_in_it(upstreams, tmp_path):
+    upstreams.model([letters], name="vectors")
+    upstreams.model(said("openai", "Three [1].", streamed=False), name="teller")
+    async with serving(tmp_path, CONFIG + upstreams.config) as service:
+        body = {"collection": "c", "documents": [{"id": "a", "text": "aaa bb"}]}
+        await service.post("/documents?wait=20", body, key="key-of-cat", headers=JSON)
+        asked = {"question": "aaa?", "model": "openai/teller"}
+        answer = await service.post("/ask", asked, key="key-of-cat", headers=JSON)
+        assert answer.json["citations"], answer
+        rows = await service.entries(request_id=answer.headers["x-request-id"])
+        assert sorted(row["surface"] for row in rows) == ["ask", "ask.search"]
+        assert answer.json["cost_usd"] == pytest.approx(sum(row["cost"] for row in rows) / 1e9)
+        assert answer.json["tokens_used"] == sum(row["tokens_in"] + row["tokens_out"] for row in rows)

@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+import json
 from contextlib import asynccontextmanager
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from headgate.testing import whole
 from journeys._asking import PATHS, ask
 from journeys._service import command, serving
 from journeys._upstreams import said
@@ -103,6 +105,19 @@ async def test_a_call_arrives_at_the_collector_with_its_tries_below_it(upstreams
         assert (headers["authorization"], headers["x-tenant"]) == ("Bearer of-the-collector", "one")
         heard = [request.headers["traceparent"] for request in upstreams.requests(model)]
         assert heard == [f"00-{TRACE}-{call.span_id.hex()}-01"] * 2
+
+
+@pytest.mark.anyio
+async def test_who_makes_vectors_hears_of_the_trace_too(upstreams, tmp_path):
+    vectors = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}]}
+    model = upstreams.model([whole(json.dumps(vectors).encode())])
+    async with collecting() as (_, port):
+        config = CONFIG.format(port=port, more="trace_upstream = true") + upstreams.config
+        async with serving(tmp_path, config) as service:
+            wanted = {"model": f"openai/{model}", "input": "a"}
+            answer = await service.post("/v1/embeddings", wanted, headers=TRACEPARENT)
+            assert answer.status == 200, answer
+    assert upstreams.requests(model)[0].headers["traceparent"].startswith(f"00-{TRACE}-")
 
 
 @pytest.mark.anyio

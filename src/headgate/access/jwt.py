@@ -58,8 +58,9 @@ _PEM_KINDS: Final[dict[type, Any]] = {
 class Issuer:
     """Who may sign tokens, with one of `secret` (HS256), `public_key` (PEM) and `jwks_url`, and what they must say.
 
-    `issuer` and `audience` are checked where they are given. The caller's id is the claim `user_claim`; the tier is the
-    claim `tier_claim` where the token has it, else `tier`. `leeway` forgives so many seconds of clock difference.
+    `issuer` and `audience` are checked where they are given. The caller's id is `user_prefix` and the claim
+    `user_claim`; the tier is the claim `tier_claim` where the token has it, else `tier`. `leeway` forgives so many
+    seconds of clock difference.
     Raises ValueError for settings that make no sense.
     """
 
@@ -71,6 +72,7 @@ class Issuer:
     tier_claim: str = "tier"
     tier: str = "free"
     user_claim: str = "sub"
+    user_prefix: str = ""
     leeway: float = 10.0
 
     def __post_init__(self) -> None:
@@ -151,7 +153,7 @@ class JwtVerifier:
             tier = issuer.tier
         elif not isinstance(tier, str) or tier not in self._tiers:
             raise Forbidden("The token names a tier that does not exist here.")
-        return Principal(kind="user", id=user, tier=tier)
+        return Principal(kind="user", id=issuer.user_prefix + user, tier=tier)
 
     def _remember(self, token: str, principal: Principal, until: float) -> None:
         # Not for longer than a fetched key is fresh: a key that its issuer withdraws must stop working.

@@ -182,6 +182,7 @@ def issuer_of(config: Config, number: int) -> Issuer:
             tier_claim=jwt.tier_claim,
             tier=jwt.tier,
             user_claim=jwt.user_claim,
+            user_prefix=jwt.user_prefix,
             leeway=jwt.leeway,
         )
     except ValueError as error:

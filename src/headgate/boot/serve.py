@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from headgate.boot.indexes import check_indexes
 from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
 from headgate.boot.workers import Workers
-from headgate.config import Config, ConfigError, Problem, load
+from headgate.config import Config, ConfigError, Jwt, Problem, load
 from headgate.runtime import Busy
 from headgate.stores.opening import make_ready, open_database
 from headgate.surfaces import server
@@ -153,9 +153,17 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
         f"  data           {config.store.url}" if "@" not in config.store.url else "  data           (database)"
     )
     lines.append(f"  configuration  {config.path or 'none (defaults and environment)'}")
+    if mixed(config.access.jwt):
+        lines.append("  warning        two issuers of tokens may call different users by one name: see user_prefix")
     if not server.fast():
         lines.append("  warning        uvloop or httptools is missing: every request costs about 3.5 times the CPU")
     return "\n".join(lines)
+
+
+def mixed(issuers: Sequence[Jwt]) -> bool:
+    """Whether two issuers have the same names for users, who then share their limits and their documents."""
+    names: dict[str, str] = {}
+    return any(names.setdefault(each.user_prefix, each.issuer) != each.issuer for each in issuers)
 
 
 def _counted(config: Config) -> str:

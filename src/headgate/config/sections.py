@@ -167,6 +167,9 @@ class Jwt(Section):
     issuer: str = Field("", description="Required `iss` claim; empty: not checked.")
     audience: Names = Field((), description="Accepted `aud` claims; empty: not checked.")
     user_claim: str = Field("sub", min_length=1, description="Claim that names the user.")
+    user_prefix: str = Field(
+        "", max_length=64, description="Put before that name, for issuers that mean different users by the same one."
+    )
     tier_claim: str = Field("tier", description="Claim that names the caller's tier.")
     tier: str = Field("free", description="Tier of a token without that claim.")
     leeway: Duration = Field(10.0, le=30, description="Tolerated difference of clocks, at most 30 s.")

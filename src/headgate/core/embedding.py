@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from headgate.core.call import Clocks
 from headgate.core.events import Usage
 from headgate.core.faults import Unsupported
+from headgate.core.trace import Trace
 
 Purpose = Literal["", "query", "document"]
 
@@ -18,7 +19,7 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
 
     `dimensions` shortens the vectors; `purpose` says whether the texts are searched for or searched in, a hint that
     some models use. `extra` keeps the fields of the caller's dialect that are not modelled. `deadline` is a
-    `time.monotonic()` second.
+    `time.monotonic()` second; `trace` is there where calls are traced.
     """
 
     model: str
@@ -29,6 +30,7 @@ class EmbedCall(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] = {}
     clocks: Clocks = Clocks()
     deadline: float = float("inf")
+    trace: Trace | None = None
 
     def texts(self, vendor: str) -> list[str]:
         """The inputs, for a vendor that takes nothing but text. Raises Unsupported for token ids."""

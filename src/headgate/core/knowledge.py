@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from headgate.core.entry import Entry
 from headgate.core.principal import Principal
 
 Mode = Literal["hybrid", "lexical", "dense"]
@@ -28,12 +30,17 @@ class Room(Struct, frozen=True):
     size: int | None = None
 
 
+def _nobody(_: Entry) -> None:
+    """Nobody asks what it costs."""
+
+
 class Origin(Struct, frozen=True):
-    """Which request something is done for: the ledger's words for it."""
+    """Which request something is done for: the ledger's words for it. `billed` is told of each row that it makes."""
 
     request_id: str = ""
     address: str = ""
     surface: str = ""
+    billed: Callable[[Entry], None] = _nobody
 
 
 class Collection(Struct, frozen=True, kw_only=True):

@@ -85,7 +85,9 @@ class Gate:
                 raise Unsupported(f"the model {route.name} makes no embeddings", field="model")
 
             async def ask(provider: Provider, aimed: Call) -> Embedded:
-                asked = structs.replace(wanted, model=aimed.model, clocks=aimed.clocks, deadline=aimed.deadline)
+                asked = structs.replace(
+                    wanted, model=aimed.model, clocks=aimed.clocks, deadline=aimed.deadline, trace=aimed.trace
+                )
                 return await cast("Embedder", provider).embed(asked)
 
             call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)

@@ -11,7 +11,8 @@ from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from headgate.config.values import Names
-from headgate.core.call import Call, CallPart, Clocks, MediaPart, Prompt, Reasoning, ResultPart
+from headgate.core.call import Call, CallPart, MediaPart, Prompt, Reasoning, ResultPart
+from headgate.core.embedding import EmbedCall
 from headgate.core.events import Event
 from headgate.core.faults import Fault, Unsupported, UpstreamBroken
 from headgate.core.seams import Answered, Ask, Events, Reader, Wire
@@ -142,10 +143,10 @@ class HttpProvider:
         except STRANGE as error:
             raise _strange(error) from error
 
-    async def fetch(self, ask: Ask, clocks: Clocks, deadline: float) -> bytes:
-        """The whole body of an answer that is no stream. Raises Faults."""
+    async def fetch(self, ask: Ask, call: Call | EmbedCall) -> bytes:
+        """The whole body of an answer that is no stream, within the call's time. Raises Faults."""
         try:
-            return await self.wire.fetch(ask, clocks, deadline)
+            return await self.wire.fetch(_traced(ask, call), call.clocks, call.deadline)
         except Answered as answered:
             raise self.fault(answered) from None
 
@@ -167,7 +168,7 @@ def refuse_others(prompt: Prompt, vendor: str, *known: str) -> None:
                 raise Unsupported(f"{vendor} does not support tools", field="messages")
 
 
-def _traced(ask: Ask, call: Call) -> Ask:
+def _traced(ask: Ask, call: Call | EmbedCall) -> Ask:
     """The request with the call's trace, where upstreams are to hear of it."""
     trace = call.trace
     if trace is None or not trace.told:

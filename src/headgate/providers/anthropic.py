@@ -64,7 +64,7 @@ class Anthropic(_http.HttpProvider):
         same = call.dialect == self.dialect
         body = _forward(call) if same else _encode(count_request(call.prompt, call.model))
         ask = self._ask("/messages/count_tokens", body, call)
-        return read_count(await self.fetch(ask, call.clocks, call.deadline))
+        return read_count(await self.fetch(ask, call))
 
     def _ask(self, path: str, body: bytes, call: Call) -> Ask:
         headers = self._headers if call.dialect != self.dialect else {**self._headers, **call.headers}

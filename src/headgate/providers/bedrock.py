@@ -96,7 +96,7 @@ class Bedrock(_http.HttpProvider):
     async def count(self, call: Call) -> int:
         """The tokens of the call's prompt, as the model counts them; not every model can."""
         ask = self._ask(call.model, "count-tokens", count_request(call.prompt, call.model))
-        return count_of(decode(await self.fetch(ask, call.clocks, call.deadline)))
+        return count_of(decode(await self.fetch(ask, call)))
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""
@@ -104,7 +104,7 @@ class Bedrock(_http.HttpProvider):
 
     async def _embed(self, call: EmbedCall) -> Embedded:
         ask = self._ask(call.model, "invoke", bedrock_embeddings.request(call))
-        return bedrock_embeddings.read(decode(await self.fetch(ask, call.clocks, call.deadline)), len(call.inputs))
+        return bedrock_embeddings.read(decode(await self.fetch(ask, call)), len(call.inputs))
 
     def _ask(self, model: str, verb: str, said: dict[str, Any], *, stream: bool = False) -> Ask:
         path, body = f"/model/{quote(model, safe='')}/{verb}", _encode(said)

@@ -58,7 +58,7 @@ class Cohere(_http.HttpProvider):
 
     async def _embed(self, call: EmbedCall) -> Embedded:
         ask = Ask(path="/v2/embed", body=_encode(cohere_embeddings.request(call)), headers=self._headers)
-        body = await self.fetch(ask, call.clocks, call.deadline)
+        body = await self.fetch(ask, call)
         return cohere_embeddings.read(decode(body), len(call.inputs))
 
 

@@ -50,7 +50,7 @@ class Gemini(_http.HttpProvider):
         """The tokens of the call's prompt, as Gemini counts them."""
         body = msgspec.json.encode(count_request(call.prompt, call.model))
         ask = Ask(path=f"{_path(call.model)}:countTokens", body=body, headers=self._headers)
-        return count_of(decode(await self.fetch(ask, call.clocks, call.deadline)))
+        return count_of(decode(await self.fetch(ask, call)))
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""
@@ -59,9 +59,7 @@ class Gemini(_http.HttpProvider):
     async def _embed(self, call: EmbedCall) -> Embedded:
         said = gemini_embeddings.request(call.texts("Gemini"), call.model, call.dimensions, call.purpose)
         path = f"{_path(call.model)}:batchEmbedContents"
-        body = await self.fetch(
-            Ask(path=path, body=msgspec.json.encode(said), headers=self._headers), call.clocks, call.deadline
-        )
+        body = await self.fetch(Ask(path=path, body=msgspec.json.encode(said), headers=self._headers), call)
         return gemini_embeddings.read(decode(body), len(call.inputs))
 
 

@@ -85,7 +85,7 @@ class HuggingFace(_http.HttpProvider):
 
     async def _embed(self, call: EmbedCall) -> Embedded:
         ask = Ask(path="/v1/embeddings", body=_encode(openai_embeddings.request(call)), headers=self._headers)
-        body = await self.fetch(ask, call.clocks, call.deadline)
+        body = await self.fetch(ask, call)
         return openai_embeddings.read(decode(body), len(call.inputs))
 
     async def _extract(self, call: EmbedCall) -> Embedded:
@@ -97,7 +97,7 @@ class HuggingFace(_http.HttpProvider):
             raise Unsupported("a model's name at Hugging Face has the form owner/name", field="model")
         path = f"/hf-inference/models/{model}/pipeline/feature-extraction"
         ask = Ask(path=path, body=_encode(huggingface_embeddings.request(call)), headers=self._headers)
-        body = await self.fetch(ask, call.clocks, call.deadline)
+        body = await self.fetch(ask, call)
         return structs.replace(huggingface_embeddings.read(body, len(call.inputs)), model=model)
 
 

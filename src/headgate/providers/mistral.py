@@ -51,7 +51,7 @@ class Mistral(_http.HttpProvider):
 
     async def _embed(self, call: EmbedCall) -> Embedded:
         ask = Ask(path="/embeddings", body=_encode(embed_request(call)), headers=self._headers)
-        body = await self.fetch(ask, call.clocks, call.deadline)
+        body = await self.fetch(ask, call)
         return openai_embeddings.read(decode(body), len(call.inputs))
 
 

@@ -63,7 +63,7 @@ class Ollama(_http.HttpProvider):
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors of texts."""
-        body = await self.fetch(self._ask("/api/embed", embed_request(call)), call.clocks, call.deadline)
+        body = await self.fetch(self._ask("/api/embed", embed_request(call)), call)
         return read_embeddings(decode(body), len(call.inputs))
 
     def _ask(self, path: str, body: dict[str, Any], *, stream: bool = False) -> Ask:

@@ -154,7 +154,7 @@ class OpenAI(_http.HttpProvider):
 
     async def _embed(self, call: EmbedCall) -> Embedded:
         ask = self._ask("/embeddings", _encode(openai_embeddings.request(call)), call.model)
-        body = await self.fetch(ask, call.clocks, call.deadline)
+        body = await self.fetch(ask, call)
         return openai_embeddings.read(decode(body), len(call.inputs))
 
     def _ask(self, path: str, body: bytes, model: str, *, stream: bool = False) -> Ask:  # noqa: ARG002 - Azure's

@@ -151,7 +151,7 @@ class Vertex(_http.HttpProvider):
             body = {name: value for name, value in said.items() if name in _COUNTED}
             path = self._path(publisher, model, "countTokens")
         ask = Ask(path=path, body=_encode(body), headers=self._credential())
-        answer = await self.fetch(ask, call.clocks, call.deadline)
+        answer = await self.fetch(ask, call)
         return claude.read_count(answer) if publisher == "anthropic" else gemini_answer.count_of(decode(answer))
 
     async def embed(self, call: EmbedCall) -> Embedded:
@@ -169,7 +169,7 @@ class Vertex(_http.HttpProvider):
         else:
             verb, body = "embedContent", vertex_embeddings.embed_request(call)
         ask = Ask(path=self._path("google", model, verb), body=_encode(body), headers=self._credential())
-        return vertex_embeddings.read(decode(await self.fetch(ask, call.clocks, call.deadline)), len(call.inputs))
+        return vertex_embeddings.read(decode(await self.fetch(ask, call)), len(call.inputs))
 
     async def _authorize(self, deadline: float) -> None:
         if self._tokens is not None:

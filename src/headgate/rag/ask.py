@@ -93,7 +93,7 @@ class Asker:
         bill = Bill()
         await self._gate.admission.check(who, call)  # nobody over a limit has Headgate search
         query = await self.query(who, call, question, bill)
-        found = await self.search(who, call, question, query)
+        found = await self.search(who, call, question, query, bill)
         sources, dropped = chosen(found, recipe.context_tokens)
         retrieved = Retrieved(sources, dropped, query)
         if not sources:
@@ -121,7 +121,7 @@ class Asker:
         bill.entries.append(reply.entry)
         return rewriting.question_of(reply.text, question.text)
 
-    async def search(self, who: Principal, call: Call, question: Question, query: str) -> Sequence[Found]:
+    async def search(self, who: Principal, call: Call, question: Question, query: str, bill: Bill) -> Sequence[Found]:
         """The passages near enough to be sources. Raises Faults."""
         wanted = Search(
             text=query,
@@ -131,7 +131,7 @@ class Asker:
             filter=question.filter,
             min_similarity=question.min_similarity,
         )
-        origin = Origin(call.id, call.address, f"{call.surface}.search")
+        origin = Origin(call.id, call.address, f"{call.surface}.search", bill.entries.append)
         results = await self.searches.search(who, wanted, origin=origin)
         return results.found
 

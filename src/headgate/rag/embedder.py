@@ -52,7 +52,8 @@ class GateEmbedder:
                 address=origin.address,
             )
             wanted = EmbedCall(model=self.model, inputs=some, purpose=purpose)
-            _, made, _ = await self._gate.embed(who, call, wanted, part=True)
+            _, made, entry = await self._gate.embed(who, call, wanted, part=True)
+            origin.billed(entry)
             if len(made.vectors) != len(some):
                 raise UpstreamBroken(f"{self.model} made {len(made.vectors)} vectors of {len(some)} texts")
             vectors.extend(unit(vector) for vector in made.vectors)

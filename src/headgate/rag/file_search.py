@@ -84,7 +84,7 @@ async def _found(
         history=history,
     )
     query = await asker.query(who, call, question, bill)
-    found = await asker.search(who, call, question, query)
+    found = await asker.search(who, call, question, query, bill)
     return query, chosen(found, budget)[0]
 
 

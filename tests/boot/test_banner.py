@@ -1,0 +1,21 @@
+"""What the start says."""
+
+import pytest
+
+from headgate.boot.opening import check
+from headgate.boot.serve import banner
+from headgate.config import load
+
+OURS = '[[access.jwt]]\nissuer = "https://us.example"\njwks_url = "https://us.example/keys"\n'
+THEIRS = '[[access.jwt]]\nissuer = "https://them.example"\njwks_url = "https://them.example/keys"\n'
+
+
+@pytest.mark.parametrize(
+    ("issuers", "warned"),
+    [(OURS, False), (OURS * 2, False), (OURS + THEIRS, True), (f'{OURS + THEIRS}user_prefix = "t:"\n', False)],
+)
+def test_issuers_whose_users_may_be_taken_for_each_other_are_warned_of(tmp_path, issuers, warned):
+    path = tmp_path / "headgate.toml"
+    path.write_text(issuers, "utf-8")
+    config = load(path)
+    assert ("user_prefix" in banner(config, check(config), 8000)) is warned
