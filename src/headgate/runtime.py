@@ -47,11 +47,12 @@ class Runtime:
     `recipes` are by name; the one of `/ask` has none.
     `checks` are readiness checks by name: each returns what is wrong, or an empty string. So do those of `degraded`,
     of what calls can be served without. `in_flight` calls are being answered. `reuse` is what holds for calls that do
-    not say whether they may be cached.
+    not say whether they may be cached. `first` is the configuration of the start.
     `gauges` says how everything stands, `busy` what the server has to do.
     """
 
     config: Config
+    first: Config
     database: Database
     identify: Identify
     address: Callable[[Any, RawHeaders], str]

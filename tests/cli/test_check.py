@@ -33,3 +33,10 @@ def test_an_unknown_setting_of_a_provider_is_told_with_the_nearest(run, here):
     (here / "headgate.toml").write_text('[providers.openai]\napi_key = "k"\nbase_ulr = "http://x"')
     expected = "providers.openai.base_ulr is not a known key; did you mean providers.openai.base_url?"
     assert run("check").stderr == f"Error: headgate.toml:3: {expected}\n"
+
+
+def test_a_target_without_its_provider_is_told_with_its_line(run, here):
+    (here / "headgate.toml").write_text('[providers.echo]\n[models.a]\ntargets = ["echo/echo", "nope/x"]\n')
+    result = run("check")
+    assert result.exit_code == 1
+    assert "headgate.toml:3: models.a.targets names no provider 'nope'" in result.stderr

@@ -26,7 +26,7 @@ def test_init_never_overwrites(run, here):
 
 def test_every_example_in_the_written_file_is_a_configuration(run, here, monkeypatch):
     run("init")
-    for name in ("GEMINI_API_KEY", "API_KEYS", "HEADGATE_ADMIN_KEY"):
+    for name in ("GEMINI_API_KEY", "OPENAI_API_KEY", "API_KEYS", "HEADGATE_ADMIN_KEY"):
         monkeypatch.setenv(name, f"a-secret-for-{name}")
     monkeypatch.setenv("JWT_SECRET", "a-secret" * 4)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1/0")

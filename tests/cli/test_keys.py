@@ -80,3 +80,10 @@ def test_a_key_without_an_end_is_good_until_it_is_revoked(run):
     assert (made["state"], listed(run)[0]["state"]) == ("good", "good")
     run("keys", "revoke", made["id"])
     assert listed(run)[0]["state"] == "revoked"
+
+
+def test_a_list_in_a_pipe_has_a_line_for_each_key(run):
+    made = [create(run, "--user", "a-user-with-a-long-name", "--tier", "standard") for _ in range(2)]
+    lines = run("keys", "list").stdout.splitlines()
+    assert len(lines) == 3
+    assert all(any(each["id"] in line for line in lines) for each in made)

@@ -65,9 +65,8 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"model": None}, "model"),
-        ({"model": ""}, "model"),
         ({"model": 5}, "model"),
+        ({"model": ["x"]}, "model"),
         ({"max_tokens": None}, "max_tokens"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"max_tokens": 1.5}, "max_tokens"),

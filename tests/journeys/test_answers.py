@@ -15,6 +15,10 @@ heartbeat = "300 ms"
 anonymous = true
 api_keys = "key-of-ann:ann:open"
 [tiers.open]
+[routing]
+default = "house"
+[models.house]
+targets = ["anthropic/housed", "openai/housed"]
 """
 KEY = "key-of-ann"
 
@@ -39,10 +43,24 @@ async def test_a_surface_reaches_a_provider(service, upstreams, surface, kind, s
     assert row["status"] == "ok"
     assert (row["principal"], row["tier"], row["provider"], row["target"]) == ("ann", "open", kind, model)
     assert (row["tokens_in"], row["tokens_out"], row["tries"]) == (5, 7, 1)
+    if surface == "anthropic":
+        assert answer.headers["request-id"] == answer.headers["x-request-id"]
     assert row["stream"] is streamed
     [asked] = upstreams.requests(model)
     assert SECRET in " ".join(asked.headers.values())
     assert KEY not in " ".join(asked.headers.values()) + asked.body.decode()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_who_names_no_model_gets_the_default_one(service, upstreams, surface):
+    upstreams.model(said("anthropic", streamed=False), name="housed")
+    body = ask(surface, "house")
+    del body["model"]
+    answer = await service.post(PATHS[surface], body, key=KEY)
+    check_good(surface, answer)
+    assert json.loads(upstreams.requests("housed")[-1].body)["model"] == "housed"
+    assert (await service.entry(answer))["model"] == "house"
 
 
 @pytest.mark.anyio

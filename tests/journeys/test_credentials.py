@@ -267,6 +267,7 @@ async def test_a_model_that_is_not_allowed_is_403(service, surface):
             assert answer.status == status, (model, made["user"])
             if status == 403:
                 check_error(surface, answer, 403, "forbidden")
+                assert ("this key" in answer.text) is (made is by_key or (made is by_both and model != "macaw"))
                 assert (await service.entry(answer))["status"] == "refused"
     listed = (await service.get("/v1/models", key=by_tier["key"])).json
     assert [model["id"] for model in listed["data"]] == ["parrot"]

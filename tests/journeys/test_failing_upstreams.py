@@ -368,3 +368,27 @@ async def test_a_target_that_is_spared_fails_as_it_did(service, upstreams):
         check_error("openai", answer, 429)
         assert int(answer.headers["retry-after"]) >= 1
     assert len(upstreams.requests(model)) == 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("mid_stream", [False, True])
+async def test_our_own_key_is_told_to_nobody_whatever_it_looks_like(upstreams, tmp_path, surface, mid_stream):
+    quoting = "the token my-own-token and the header plainly-said are unknown"
+    mine = f"""
+[providers.mine]
+kind = "openai"
+api_key = "my-own-token"
+headers = {{ x-team = "plainly-said" }}
+base_url = "{upstreams.server.url}/v1"
+"""
+    said_so = json.dumps({"error": {"message": quoting, "type": "invalid_request_error"}}).encode()
+    first = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+    streamed = [stream_head(), chunk(first), chunk(b"data: " + said_so + b"\n\n"), LAST_CHUNK]
+    model = upstreams.model(streamed if mid_stream else [whole(said_so, 400)])
+    async with serving(tmp_path, CONFIG + mine) as service:
+        body = ask(surface, f"mine/{model}", stream=mid_stream)
+        got = await service.post(PATHS[surface], body, key=KEY)
+    assert "are unknown" in got.text
+    assert "my-own-token" not in got.text
+    assert "plainly-said" not in got.text

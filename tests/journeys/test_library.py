@@ -240,6 +240,7 @@ async def test_browsers_of_allowed_origins_may_call_and_others_not(make):
         for path in PATHS.values():
             answer = await call(port, "OPTIONS", path, None, [("Origin", "https://app.example"), *wish], key="")
             assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "https://app.example")
+            assert answer.headers["x-request-id"]
             answer = await call(port, "OPTIONS", path, None, [("Origin", "https://evil.example"), *wish], key="")
             assert "access-control-allow-origin" not in answer.headers
             refused = await call(port, "POST", path, b"{", [("Origin", "https://app.example")])

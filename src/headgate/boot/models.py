@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import SystemRandom
 
 from msgspec import Struct
@@ -71,7 +71,15 @@ def sources_of(config: Config) -> dict[str, Source]:
             sources[name] = Source(name, known[name], known[name].options(**settings), f"variable {variable}")
     if not sources or "echo" in wanted:
         echo = kind_of("echo")
-        sources.setdefault("echo", Source("echo", echo, echo.options(), "built in: no provider is configured"))
+        sources.setdefault(
+            "echo",
+            Source(
+                "echo",
+                echo,
+                echo.options(),
+                "built in: a model names it" if sources else "built in: no provider is configured",
+            ),
+        )
     return sources
 
 
@@ -124,11 +132,10 @@ def routes_of(config: Config, sources: Mapping[str, Source], prompts: PromptTabl
     kept = before.targets.items() if before else ()
     targets = {name: target for name, target in kept if target.upstream in upstreams.values()}
     named: dict[str, Route] = {}
+    check_targets(config, upstreams)
     for name, model in config.models.items():
         for text in model.targets:
             provider, _, asked = text.partition("/")
-            if provider not in upstreams:
-                raise ConfigError([_missing(config, name, provider)])
             targets.setdefault(text, Target(upstreams[provider], asked))
         named[name] = _route(name, model, tuple(targets[text] for text in model.targets), config, prompts)
     return Routes(named, upstreams, default=default_of(config, sources), direct=config.routing.direct, targets=targets)
@@ -160,12 +167,20 @@ def connected(config: Config, source: Source) -> Upstream:
         raise ConfigError([Problem(f"providers.{source.name}", str(config.path or source.why), str(error))]) from None
 
 
+def check_targets(config: Config, providers: Collection[str]) -> None:
+    """See that every model's targets are at providers that are there. Raises ConfigError."""
+    asked = [(name, target.partition("/")[0]) for name, model in config.models.items() for target in model.targets]
+    missing = [_missing(config, name, provider) for name, provider in asked if provider not in providers]
+    if missing:
+        raise ConfigError(missing)
+
+
 def _missing(config: Config, model: str, provider: str) -> Problem:
     kind = _kind(config, provider)
     needs = f"add [providers.{provider}]"
     if kind is not None and kind.options.env:
         needs += f" or set {next(iter(kind.options.env))}"
-    return Problem(f"models.{model}.targets", str(config.path or "environment"), f"no provider {provider!r}: {needs}")
+    return config.problem(("models", model, "targets"), f"names no provider {provider!r} that is there: {needs}")
 
 
 def prompt_of(config: Config, name: str, model: Model, prompts: PromptTable) -> Fresh | None:

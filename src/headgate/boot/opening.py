@@ -16,7 +16,7 @@ from headgate.access.keys import KeyRing, configured_keys
 from headgate.boot.caching import cache_of, reuse_of
 from headgate.boot.knowledge import open_knowledge
 from headgate.boot.limiter import limiter_of, refill
-from headgate.boot.models import Source, connected, default_of, routes_of, sources_of
+from headgate.boot.models import Source, check_targets, connected, default_of, routes_of, sources_of
 from headgate.boot.recipes import recipes_of
 from headgate.boot.reload import take_over
 from headgate.boot.tracer import tracer_of
@@ -67,12 +67,12 @@ class Recorded:
 
 
 @asynccontextmanager
-async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterator[Runtime]:
-    """A Runtime for this configuration, of one process of a `crew`. Raises ConfigError, Unavailable."""
+async def open_runtime(config: Config, crew: Crew | None = None, *, quiet: bool = False) -> AsyncIterator[Runtime]:
+    """A Runtime, of one process of a `crew`; a quiet one logs no calls. Raises ConfigError, Unavailable."""
     async with AsyncExitStack() as stack:
         database = await _ready(config, stack)
         metrics, entries = Metrics(crew), LedgerTable(database)
-        lines = CallLog(config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
+        lines = CallLog("error" if quiet else config.telemetry.log_level, config.telemetry.log_format, sys.stderr)
         tracer = _traced(stack, config)
         ledger = Ledger(Recorded(entries, metrics, lines, tracer), database.folder / "outbox", others=entries)
         stack.push_async_callback(ledger.close)
@@ -89,6 +89,7 @@ async def open_runtime(config: Config, crew: Crew | None = None) -> AsyncIterato
         knowledge = await open_knowledge(config, database, gate, stack)
         runtime = Runtime(
             config=config,
+            first=config,
             database=database,
             identify=identify_of(config, ring),
             address=address_of(config),
@@ -197,6 +198,7 @@ def check(config: Config) -> dict[str, Source]:
         issuer_of(config, number)
     for source in sources.values():
         connected(config, source)
+    check_targets(config, sources)
     default_of(config, sources)
     return sources
 

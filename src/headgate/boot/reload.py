@@ -33,7 +33,8 @@ async def watch(runtime: Runtime, sources: dict[str, Source]) -> None:
             try:
                 await take_over(runtime, sources)
             except ConfigError as error:
-                log.error("the changed configuration is faulty, the running one stays:\n%s", error)  # noqa: TRY400
+                told = "; ".join(str(error).splitlines())
+                log.error("the changed configuration is faulty, the running one stays: %s", told)  # noqa: TRY400
             except OSError as error:
                 log.error("the changed configuration cannot be read, the running one stays: %s", error)  # noqa: TRY400
             except Exception:  # whatever it is, the next save may be better
@@ -45,8 +46,7 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
 
     Raises ConfigError, and leaves everything as it was.
     """
-    old = runtime.config
-    new = load(old.path, overrides=old.overrides)
+    new = load(runtime.config.path, overrides=runtime.config.overrides)
     fresh = sources_of(new)
     kept = {name: sources[name] if source.same(sources.get(name)) else source for name, source in fresh.items()}
     routes = routes_of(new, kept, runtime.prompts, runtime.admission.routes)
@@ -70,7 +70,7 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     sources.clear()
     sources.update(kept)
     asyncio.get_running_loop().call_later(600, _retire, gone, before)
-    waiting = [name for name in FIXED if getattr(old, name) != getattr(new, name)]
+    waiting = [name for name in FIXED if getattr(runtime.first, name) != getattr(new, name)]
     later = f"; at the next start: {', '.join(waiting)}" if waiting else ""
     log.info("the configuration was taken over%s", later)
     return waiting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import click
 if TYPE_CHECKING:
     from headgate.config import Config
     from headgate.stores.opening import AnyDatabase
+
+_UNFOLDED = 10_000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +89,8 @@ def print_table(
         table.add_column(name.replace("_", " "), justify=justify, overflow="fold", no_wrap=name in whole)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    width = None if sys.stdout.isatty() else _UNFOLDED  # what reads a pipe wants a line to be a row
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 def _cell(value: object) -> str:

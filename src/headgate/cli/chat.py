@@ -89,7 +89,7 @@ async def _connect(stack: AsyncExitStack, config: Config, model: str, url: str |
         raise click.ClickException(f"no service answers at {url}")
     from headgate.boot.opening import open_runtime
 
-    runtime = await stack.enter_async_context(open_runtime(config))
+    runtime = await stack.enter_async_context(open_runtime(config, quiet=True))
     return lambda messages: _inside(runtime, {"model": model, "messages": messages})
 
 

@@ -57,7 +57,7 @@ def explain(
 
 def _count(config: Config, url: str | None, told: dict[str, Any], credential: str) -> str:
     """Put in what the running service counts for this caller; who counts, or nothing where nobody answers."""
-    if config.shared.url:
+    if told.pop("shared"):
         return "the shared store"
     address = address_of(config, url)
     try:
@@ -81,7 +81,7 @@ async def _explained(config: Config, model: str, credential: str | None) -> dict
     from headgate.engine.levels import views
 
     headers = [(b"authorization", b"Bearer " + credential.encode())] if credential else []
-    async with open_runtime(config) as runtime:
+    async with open_runtime(config, quiet=True) as runtime:
         who = await runtime.identify.verify(headers)
         route = runtime.admission.routes.find(model)
         why = ""
@@ -91,7 +91,9 @@ async def _explained(config: Config, model: str, credential: str | None) -> dict
             why = fault.message
         wants = runtime.admission.rules.wants(who, route.name, "127.0.0.1", 1, 1)
         levels = await runtime.admission.limiter.levels(wants)
+        shared = config.shared.url and not getattr(runtime.admission.limiter, "degraded", False)
         return {
+            "shared": bool(shared),
             "caller": who.tenant,
             "kind": who.kind,
             "id": who.id,

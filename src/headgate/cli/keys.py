@@ -77,7 +77,9 @@ def list_keys(config_path: Path | None, user: str, prefix: str, as_json: bool) -
 
     with database(load(config_path)) as opened:
         records = KeyStore(opened).list(prefix=prefix, user=user)
-    print_table([_row(record) for record in records], as_json=as_json, empty="There are no keys.")
+    print_table(
+        [_row(record) for record in records], as_json=as_json, empty="There are no keys.", whole=("id", "prefix")
+    )
 
 
 @keys.command(epilog=example("keys revoke key_0123456789abcdef", "keys revoke hg_x7GpQ2aB"))

@@ -34,7 +34,7 @@ def usage(config_path: Path | None, by: By, since: float, as_json: bool) -> None
     with database(load(config_path)) as opened:
         totals = LedgerTable(opened).totals(by, since=time.time() - since)
     rows = [_row(by, total, exact=as_json) for total in totals]
-    print_table(rows, as_json=as_json, empty="No calls in that time.", right=_NUMBERS)
+    print_table(rows, as_json=as_json, empty="No calls in that time.", right=_NUMBERS, whole=(by,))
 
 
 def _row(by: str, total: Total, *, exact: bool) -> dict[str, object]:

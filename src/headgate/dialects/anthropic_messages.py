@@ -151,15 +151,15 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
 def parse_count(fields: dict[str, Any], body: bytes) -> Call:
     """The Call behind a body of `/v1/messages/count_tokens`: the same, without a bound on the answer."""
     model = fields.get("model")
-    if type(model) is not str or not model:
-        raise InvalidField("model is required and must be a string", field="model")
+    if model is not None and type(model) is not str:
+        raise InvalidField("model must be a string", field="model")
     _check_messages(fields.get("messages"))
     for name, value in fields.items():
         check = _CHECKS.get(name)
         if check is not None:
             check(name, value)
     return Call(
-        model=model,
+        model=model or "",
         understand=understand,
         dialect=NAME,
         stream=fields.get("stream") or False,

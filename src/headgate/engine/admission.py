@@ -55,6 +55,7 @@ class Admission:
         entry = entry_of(who, call)
         try:
             route = self.routes.find(call.model)
+            entry.model = entry.model or route.name
             tier = self.tier_of(who)
             if not part:
                 self.check_right(who, tier, route)
@@ -100,6 +101,8 @@ class Admission:
 
     def check_right(self, who: Principal, tier: Tier, route: Route) -> None:
         """Raise Forbidden where the tier or the key does not allow the model."""
+        if not allowed(who.models, route.name):
+            raise Forbidden(f"this key may not use the model {route.name}", field="model")
         if not self.may_use(who, tier, route.name):
             raise Forbidden(f"the tier {who.tier} may not use the model {route.name}", field="model")
 

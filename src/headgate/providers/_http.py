@@ -22,6 +22,9 @@ from headgate.providers._faults import fault_of
 STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
 """What a Reader stumbles with over an answer whose parts are not of the kinds that its dialect has."""
 
+_LEAST_SECRET = 6
+"""Characters of a setting that is taken for a secret wherever it turns up."""
+
 _HINTS = ("messages", "user", "extra")
 _USUAL = {
     "n": 1,
@@ -74,6 +77,13 @@ class Options(BaseModel):
                 raise ValueError("has characters that cannot travel in a header")
         return keys
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is not shown of the settings: keys, and headers that may hold them. Short ones could be anything."""
+        hidden = [getattr(self, name) for name, field in type(self).model_fields.items() if not field.repr]
+        said = [text for value in hidden for text in _texts(value)]
+        return tuple(sorted({text for text in said if len(text) >= _LEAST_SECRET}, key=len, reverse=True))
+
     def each_key(self) -> tuple[Self, ...]:
         """The settings with one key each, in the order of the configuration."""
         keys = dict.fromkeys(key for key in (self.api_key, *self.api_keys) if key)
@@ -97,6 +107,7 @@ class HttpProvider:
     def __init__(self, options: Options, wire: Wire) -> None:
         self.options = options
         self.wire = wire
+        self._secrets = options.secrets
 
     def ask(self, call: Call) -> Ask:
         """The upstream's request for a call. Raises Unsupported, naming the feature, for what the vendor cannot do."""
@@ -126,20 +137,25 @@ class HttpProvider:
                 async for chunk in chunks:
                     for event in meant(reader.feed, chunk):
                         yield event
+            for event in meant(reader.close):
+                yield event
         except Answered as answered:
-            raise self.refused(call, answered) from None
-        for event in meant(reader.close):
-            yield event
+            raise self._discreet(self.refused(call, answered)) from None
+        except Fault as fault:
+            self._discreet(fault)
+            raise
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """Ask for a whole answer, and say all that it says."""
-        reader = self.reader(call)
+        reader, ask = self.reader(call), _traced(self.ask(call), call)
         try:
-            reader.feed(await self.wire.fetch(_traced(self.ask(call), call), call.clocks, call.deadline))
-        except Answered as answered:
-            raise self.refused(call, answered) from None
-        try:
+            reader.feed(await self.wire.fetch(ask, call.clocks, call.deadline))
             return list(reader.close())
+        except Answered as answered:
+            raise self._discreet(self.refused(call, answered)) from None
+        except Fault as fault:
+            self._discreet(fault)
+            raise
         except STRANGE as error:
             raise _strange(error) from error
 
@@ -148,7 +164,20 @@ class HttpProvider:
         try:
             return await self.wire.fetch(_traced(ask, call), call.clocks, call.deadline)
         except Answered as answered:
-            raise self.fault(answered) from None
+            raise self._discreet(self.fault(answered)) from None
+
+    def _discreet(self, fault: Fault) -> Fault:
+        """The fault without our own secrets, of whatever form: an upstream may quote what it was sent."""
+        for secret in self._secrets:
+            fault.message = fault.message.replace(secret, "[redacted]")
+        return fault
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    values = value.values() if isinstance(value, Mapping) else value or ()
+    return (each for each in values if isinstance(each, str))
 
 
 def refuse_others(prompt: Prompt, vendor: str, *known: str) -> None:

@@ -144,13 +144,14 @@ def build(config: Config, opening: Opening) -> Headgate:
     docs.install(app, public=config.telemetry.public_docs, max_prompt_chars=config.server.max_prompt_chars)
     origins = list(config.server.cors_origins)
     if origins:
-        app.cors = CORSMiddleware(
-            app._envelope,  # noqa: SLF001 - made above
+        cors = CORSMiddleware(
+            app.route,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
             expose_headers=["*"],
         )
+        app.cors = Envelope(cors, config.server.max_body)
     return app
 
 

@@ -30,7 +30,7 @@ from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.line import Line
 from headgate.surfaces.lines import Headers
 from headgate.surfaces.once import once, scope_of
-from headgate.surfaces.response import Response, Silence
+from headgate.surfaces.response import Response, Silence, id_line
 from headgate.surfaces.wishes import key_of, reuse_of, wishes
 
 Scope = MutableMapping[str, Any]
@@ -199,7 +199,7 @@ class Edge:
         gate = self._runtime.gate
         if isinstance(endpoint, OneShot):
             opened, entry, body = await endpoint.ask(gate, who, call)
-            await response.whole(200, body, told(opened, entry))
+            await response.whole(200, body, told(opened, entry) + id_line(endpoint.surface, call.id))
             return
         if endpoint.prepare is not None:
             await endpoint.prepare(self._runtime, who, call)
@@ -213,13 +213,13 @@ class Edge:
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
         assert reply.entry is not None  # noqa: S101 - the gate's promise
-        await response.whole(200, body, told(opened, reply.entry))
+        await response.whole(200, body, told(opened, reply.entry) + id_line(endpoint.surface, call.id))
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
         writer = endpoint.writer(call)
         opened = await anext(events)
         assert type(opened) is Open  # noqa: S101 - the gate's promise
-        await response.start(200, _STREAM + said(opened))
+        await response.start(200, _STREAM + said(opened) + id_line(endpoint.surface, call.id))
         silence = Silence(response, self._heartbeat)
         try:
             async for event in events:

@@ -13,6 +13,7 @@ from headgate.core.faults import Fault, Forbidden, InternalError, InvalidField, 
 from headgate.surfaces.faults import body_of, headers_of, status_of, surface_of
 from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.lines import headers_in
+from headgate.surfaces.response import id_line
 
 log = logging.getLogger("headgate")
 
@@ -28,7 +29,9 @@ def respond(request: Request, fault: Fault, status: int | None = None) -> Respon
     """The fault as a response."""
     surface = surface_of(request.scope)
     request_id = request_id_of(request.scope)
-    headers = {name.decode(): value.decode() for name, value in headers_in(headers_of(fault))}
+    headers = {
+        name.decode(): value.decode() for name, value in headers_in(headers_of(fault) + id_line(surface, request_id))
+    }
     return Response(
         body_of(fault, surface, request_id),
         status or status_of(fault, surface),

@@ -17,6 +17,11 @@ JSON = b"content-type: application/json\r\n"
 CLOSE = b"connection: close\r\n"
 
 
+def id_line(surface: Surface, request_id: str) -> bytes:
+    """The request's id under the name that Anthropic's clients look for (https://platform.claude.com/docs/en/api/errors)."""
+    return b"request-id: %b\r\n" % request_id.encode() if surface == "anthropic" else b""
+
+
 class Response:
     """What is sent to one caller; here by ASGI, on the fast lane by `Direct`."""
 
@@ -50,7 +55,7 @@ class Response:
 
     async def fault(self, fault: Fault, surface: Surface) -> None:
         """Send a fault as the surface words it. A body that was not read ends the connection."""
-        lines = headers_of(fault) + (CLOSE if isinstance(fault, TooLarge) else b"")
+        lines = headers_of(fault) + id_line(surface, self.request_id) + (CLOSE if isinstance(fault, TooLarge) else b"")
         await self.whole(status_of(fault, surface), body_of(fault, surface, self.request_id), lines)
 
 

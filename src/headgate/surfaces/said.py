@@ -81,6 +81,7 @@ def _header(description: str, kind: str = "string", example: Any = None) -> Sche
 
 
 _ID = {"X-Request-Id": _header("The call's id: the caller's own, if it sent a sane one.", example=REQUEST_ID)}
+_ALSO_ID = {"Request-Id": _header("The same, where Anthropic's clients look for it.", example=REQUEST_ID)}
 _LIMITS = {
     "RateLimit": _header(
         "What is left of the tightest limit of each kind, and seconds until it is whole.",
@@ -221,7 +222,13 @@ class Said(Struct, frozen=True, kw_only=True):
         """What `add_api_route` is to be told of the endpoint."""
         success = {
             "description": "The model's answer.",
-            "headers": {**_ID, **_ANSWER, **_REPLAYED, **_LIMITS},
+            "headers": {
+                **_ID,
+                **(_ALSO_ID if endpoint.surface == "anthropic" else {}),
+                **_ANSWER,
+                **_REPLAYED,
+                **_LIMITS,
+            },
             "content": self._content(endpoint),
         }
         examples = {name: {"summary": name, "value": body} for name, body in self.examples.items()}

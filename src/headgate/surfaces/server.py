@@ -78,21 +78,24 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no new connections, let answers end within the drain, cancel those that don't, close the application.
+        """Let answers end within the drain, cancel those that don't, close the application.
 
-        Connections at rest stay until the last answer has ended, so that whoever asks on one is told, not cut off.
+        Until the last of them has ended, whoever asks is told so, on a new connection too: a balancer that has not
+        heard of it yet sees a 503 and not a refused connection.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._drain
+        running = set(self.server_state.tasks)
+        while running and not self.force_exit and loop.time() < ends:
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+            await asyncio.wait(running, timeout=0.05)
+            running &= self.server_state.tasks
+            self._check_deadlines()
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        while self.server_state.tasks and not self.force_exit and loop.time() < ends:
-            await asyncio.sleep(0.05)
-            self._check_deadlines()
         late = list(self.server_state.tasks)
         for task in late:
             task.cancel()
