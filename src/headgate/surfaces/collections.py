@@ -11,17 +11,18 @@ from headgate.core.faults import InvalidField, InvalidJson, NotFound, RateLimite
 from headgate.core.knowledge import Collection, Scope
 from headgate.surfaces.depends import Admitted, Caller, Running
 from headgate.surfaces.documents import room_of
+from headgate.surfaces.once_route import OnceRoute
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_knowledge import CollectionList, CollectionState, Deleted, NewCollection
 
-router = APIRouter(prefix="/collections", tags=["knowledge"], generate_unique_id_function=named)
+router = APIRouter(prefix="/collections", tags=["knowledge"], generate_unique_id_function=named, route_class=OnceRoute)
 
 
 @router.post(
     "",
     status_code=201,
     summary="Make a collection",
-    **told(CollectionState, InvalidJson, InvalidField, RateLimited, status=201),
+    **told(CollectionState, InvalidJson, InvalidField, RateLimited, status=201, once=True),
 )
 async def make_collection(body: NewCollection, who: Admitted, runtime: Running, response: Response) -> dict[str, Any]:
     """An empty collection. One that is there stays as it is, and the answer is 200."""
@@ -50,7 +51,7 @@ async def get_collection(name: str, who: Caller, runtime: Running) -> dict[str, 
     "/{name}/embed",
     status_code=202,
     summary="Make a collection's vectors anew",
-    **told(CollectionState, NotFound, RateLimited, status=202),
+    **told(CollectionState, NotFound, RateLimited, status=202, once=True),
 )
 async def embed_collection(name: str, who: Admitted, runtime: Running) -> dict[str, Any]:
     """With the model that is configured now; until they are made, what has none yet is found by its words."""

@@ -19,6 +19,7 @@ from headgate.rag.chunk import hashed
 from headgate.rag.reading import media_of, named
 from headgate.runtime import Runtime
 from headgate.surfaces.depends import Admitted, Caller, Running
+from headgate.surfaces.once_route import OnceRoute
 from headgate.surfaces.said import named as operation
 from headgate.surfaces.said import ref, told
 from headgate.surfaces.schemas_knowledge import (
@@ -35,7 +36,9 @@ from headgate.surfaces.schemas_knowledge import (
     Status,
 )
 
-router = APIRouter(prefix="/documents", tags=["knowledge"], generate_unique_id_function=operation)
+router = APIRouter(
+    prefix="/documents", tags=["knowledge"], generate_unique_id_function=operation, route_class=OnceRoute
+)
 
 MOST_METADATA_BYTES = 16_384
 
@@ -87,7 +90,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 @router.post(
-    "", status_code=201, summary="Take documents in", openapi_extra=_BODY, **told(DocumentResult, *_WRONG, status=201)
+    "",
+    status_code=201,
+    summary="Take documents in",
+    **told(DocumentResult, *_WRONG, status=201, once=True, extra=_BODY),
 )
 async def take_documents(request: Request, who: Admitted, runtime: Running, wait: Wait = 0) -> Response:
     """One document, several of one collection, or files. The collection is made if it is not there.
@@ -229,7 +235,9 @@ async def list_documents(
 
 
 @router.post(
-    "/{document_id:path}/retry", summary="Try a failed document again", **told(DocumentState, NotFound, RateLimited)
+    "/{document_id:path}/retry",
+    summary="Try a failed document again",
+    **told(DocumentState, NotFound, RateLimited, once=True),
 )
 async def retry_document(
     document_id: str, who: Admitted, runtime: Running, collection: In = "default"

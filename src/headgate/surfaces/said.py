@@ -109,13 +109,14 @@ _ANSWER = {
     "Headgate-Estimated": _header("`true` where nobody counted the tokens, and they are estimated.", example="true"),
 }
 _REPLAYED = {"Idempotent-Replayed": _header("`true` where this was answered before.", example="true")}
+_ONCE: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes a retry safe: the call with this key is made once in 24 hours, and answered alike.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _WISHES = [
-    {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "Makes a retry safe: the call with this key is made once in 24 hours, and answered alike.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    },
+    _ONCE,
     {
         "name": "Cache-Control",
         "in": "header",
@@ -143,14 +144,26 @@ def errors(surface: Surface, *kinds: type[Fault]) -> dict[int | str, Schema]:
     return {status: _error(surface, status, found[status]) for status in sorted(found, key=int)}
 
 
-def told(model: type[BaseModel], *kinds: type[Fault], surface: Surface = "simple", status: int = 200) -> dict[str, Any]:
+def told(
+    model: type[BaseModel],
+    *kinds: type[Fault],
+    surface: Surface = "simple",
+    status: int = 200,
+    once: bool = False,
+    extra: Schema | None = None,
+) -> dict[str, Any]:
     """What a route's decorator is to be told of its answer, and of its errors beside those that every caller may get.
 
-    The answer is documented, and sent as it is: nothing is checked or copied.
+    The answer is documented, and sent as it is: nothing is checked or copied. `once` says that it honours an
+    `Idempotency-Key`, `extra` what else there is to say of the operation.
     """
     kinds = (faults.Unauthenticated, faults.Forbidden, faults.Unavailable, faults.InternalError, *kinds)
     answer = {"model": model, "description": (model.__doc__ or "").partition("\n")[0]}
-    return {"response_model": None, "responses": {status: answer, **errors(surface, *kinds)}}
+    if once:
+        kinds = (*kinds, faults.InvalidField, faults.KeyInUse, faults.KeyReused)
+        answer["headers"] = _REPLAYED
+        extra = {**(extra or {}), "parameters": [_ONCE]}
+    return {"response_model": None, "responses": {status: answer, **errors(surface, *kinds)}, "openapi_extra": extra}
 
 
 def named(route: APIRoute) -> str:

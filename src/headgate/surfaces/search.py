@@ -12,10 +12,11 @@ from headgate.core.faults import InvalidField, InvalidJson, LimitReached, NotFou
 from headgate.core.knowledge import Found, Origin, Search
 from headgate.surfaces.depends import Admitted, Running
 from headgate.surfaces.ids import request_id_of
+from headgate.surfaces.once_route import OnceRoute
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_knowledge import SearchRequest, SearchResults
 
-router = APIRouter(tags=["knowledge"], generate_unique_id_function=named)
+router = APIRouter(tags=["knowledge"], generate_unique_id_function=named, route_class=OnceRoute)
 
 PREVIEW = 200
 
@@ -23,7 +24,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 @router.post(
-    "/search", summary="Search", **told(SearchResults, InvalidJson, InvalidField, NotFound, LimitReached, UpstreamFault)
+    "/search",
+    summary="Search",
+    **told(SearchResults, InvalidJson, InvalidField, NotFound, LimitReached, UpstreamFault, once=True),
 )
 async def search(body: SearchRequest, request: Request, who: Admitted, runtime: Running) -> Response:
     """Finds passages in your collections, by their words and, where there is an embedding model, by their meaning."""

@@ -14,10 +14,13 @@ from headgate.core.knowledge import Collection, Found, Origin, Search
 from headgate.dialects.openai_file_search import limits, result
 from headgate.surfaces.depends import Admitted, Caller, Running
 from headgate.surfaces.ids import request_id_of
+from headgate.surfaces.once_route import OnceRoute
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_vector_stores import SearchPage, StoreSearch, VectorStore, VectorStoreList
 
-router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], generate_unique_id_function=named)
+router = APIRouter(
+    prefix="/v1/vector_stores", tags=["openai"], generate_unique_id_function=named, route_class=OnceRoute
+)
 
 
 @router.get("", summary="List the vector stores", **told(VectorStoreList, surface="openai"))
@@ -40,7 +43,7 @@ async def vector_store(store_id: str, who: Caller, runtime: Running) -> dict[str
 @router.post(
     "/{store_id}/search",
     summary="Search a vector store",
-    **told(SearchPage, NotFound, InvalidField, LimitReached, UpstreamFault, Unsupported, surface="openai"),
+    **told(SearchPage, NotFound, InvalidField, LimitReached, UpstreamFault, Unsupported, surface="openai", once=True),
 )
 async def search_vector_store(
     store_id: str, body: StoreSearch, request: Request, who: Admitted, runtime: Running
