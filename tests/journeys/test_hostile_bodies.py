@@ -8,7 +8,7 @@ import pytest
 
 from journeys._asking import PATHS, SURFACES, ask, check_error
 from journeys._hostile import NOT_JSON
-from journeys._service import serving
+from journeys._service import ADMIN, serving
 
 CONFIG = """
 [server]
@@ -114,7 +114,7 @@ WRONG = {
     },
     "anthropic": {
         "messages": [5, None, True, [], {}, "hi", [5], [None], [[]], [{}], [{"role": "user"}]],
-        "model": [5, True, [], {}, "", None],
+        "model": [5, True, [], {}],
         "max_tokens": ["5", -1, 1.5, True, [], {}, None],
         "stream": ["true", 1, []],
         "system": [5, True, {}, [5]],
@@ -209,3 +209,26 @@ async def test_a_model_that_cannot_be_is_not_found(service, surface, model):
         check_error(surface, answer, 404, "not_found")
         assert "x-evil" not in answer.headers
         assert len(answer.body) < 1000
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "good"),
+    [
+        ("/search", b'{"query": "moon"}'),
+        ("/collections", b'{"name": "moons"}'),
+        ("/v1/vector_stores/moons/search", b'{"query": "moon"}'),
+        ("/admin/keys", b'{"user": "eve"}'),
+    ],
+)
+async def test_other_paths_read_a_body_as_strictly_and_whatever_its_type_is_said_to_be(service, path, good):
+    await service.post("/collections", b'{"name": "moons"}', key=ADMIN)
+    surface = "openai" if path.startswith("/v1") else "simple"
+    for type_ in ("application/x-www-form-urlencoded", "text/plain", "application/json"):
+        answer = await service.post(path, good, key=ADMIN, headers={"Content-Type": type_})
+        assert answer.status in {200, 201}, answer
+    for name, bad in NOT_JSON.items():
+        if bad:
+            answer = await service.post(path, bad, key=ADMIN)
+            assert answer.status == 400, name
+            check_error(surface, answer, 400, "invalid_json")

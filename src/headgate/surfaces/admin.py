@@ -30,8 +30,15 @@ from headgate.surfaces.schemas_admin import (
     RouteStates,
     SavedPrompt,
 )
+from headgate.surfaces.strict_route import StrictRoute
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_of)], generate_unique_id_function=named)
+router = APIRouter(
+    prefix="/admin",
+    tags=["admin"],
+    dependencies=[Depends(admin_of)],
+    generate_unique_id_function=named,
+    route_class=StrictRoute,
+)
 
 WRONG = (InvalidJson, InvalidField)
 

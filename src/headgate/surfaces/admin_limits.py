@@ -23,8 +23,15 @@ from headgate.surfaces.admin import Plain
 from headgate.surfaces.depends import Running, admin_of
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_admin import Limits
+from headgate.surfaces.strict_route import StrictRoute
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_of)], generate_unique_id_function=named)
+router = APIRouter(
+    prefix="/admin",
+    tags=["admin"],
+    dependencies=[Depends(admin_of)],
+    generate_unique_id_function=named,
+    route_class=StrictRoute,
+)
 
 NOBODY = Principal(kind="admin", id="", tier="")
 """Has no limits of its own: under it stand the model's and the service's."""

@@ -5,13 +5,8 @@ Their requests can cost money too, or leave something behind. Without the header
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi import Response as Answer
-from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 
 from headgate.surfaces.depends import caller_of, runtime_of
 from headgate.surfaces.faults import surface_of
@@ -19,9 +14,8 @@ from headgate.surfaces.ids import request_id_of
 from headgate.surfaces.lines import headers_in, lines_of
 from headgate.surfaces.once import once, scope_of
 from headgate.surfaces.response import Response
+from headgate.surfaces.strict_route import Handler, StrictRoute, body_of
 from headgate.surfaces.wishes import key_of
-
-Handler = Callable[[Request], Coroutine[Any, Any, Answer]]
 
 _OWN = (b"content-length", b"content-type")
 
@@ -44,7 +38,7 @@ class Whole(Response):
         self.answer.raw_headers += headers_in(lines)
 
 
-class OnceRoute(APIRoute):
+class OnceRoute(StrictRoute):
     """A route whose POST is made once for an `Idempotency-Key`. Its answers are whole, and JSON."""
 
     def get_route_handler(self) -> Handler:
@@ -65,10 +59,7 @@ async def _once(request: Request, path: str, handle: Handler) -> Answer:
     scope = request.scope
     who = await caller_of(request)
     key = key_of(dict(scope["headers"]))
-    try:
-        body = await request.body()
-    except ClientDisconnect:
-        raise HTTPException(499, "the caller hung up") from None
+    body = await body_of(request)
     runtime = runtime_of(request)
     whose = scope_of(who, runtime.address(scope.get("client"), scope["headers"]))
     asked = b"%b?%b\n%b" % (scope["path"].encode(), scope["query_string"], body)
