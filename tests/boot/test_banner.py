@@ -10,6 +10,15 @@ OURS = '[[access.jwt]]\nissuer = "https://us.example"\njwks_url = "https://us.ex
 THEIRS = '[[access.jwt]]\nissuer = "https://them.example"\njwks_url = "https://them.example/keys"\n'
 
 
+def test_where_data_lies_is_said_without_a_password(tmp_path):
+    path = tmp_path / "headgate.toml"
+    path.write_text('[store]\nurl = "postgresql://ada:pass-word@db.example:5432/gate?password=pass-word"\n', "utf-8")
+    config = load(path)
+    told = banner(config, check(config), 8000)
+    assert "postgresql://db.example:5432/gate" in told
+    assert "pass-word" not in told
+
+
 @pytest.mark.parametrize(
     ("issuers", "warned"),
     [(OURS, False), (OURS * 2, False), (OURS + THEIRS, True), (f'{OURS + THEIRS}user_prefix = "t:"\n', False)],

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 
 from headgate.boot.app import create_app
-from headgate.boot.indexes import check_indexes
+from headgate.boot.indexes import check_indexes, usual_kind
 from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
 from headgate.boot.workers import Workers
@@ -149,9 +149,9 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
         lines.append(f"  workers        {config.server.workers} processes")
     lines.append(f"  limits         {_counted(config)}")
     lines.append(f"  callers        {', '.join(_callers(config))}")
-    lines.append(
-        f"  data           {config.store.url}" if "@" not in config.store.url else "  data           (database)"
-    )
+    lines.append(f"  data           {_place(config.store.url)}")
+    if config.knowledge.embedder:
+        lines.append(f"  documents      vectors of {config.knowledge.embedder} in {usual_kind(config)}")
     lines.append(f"  configuration  {config.path or 'none (defaults and environment)'}")
     if mixed(config.access.jwt):
         lines.append("  warning        two issuers of tokens may call different users by one name: see user_prefix")
@@ -164,6 +164,12 @@ def mixed(issuers: Sequence[Jwt]) -> bool:
     """Whether two issuers have the same names for users, who then share their limits and their documents."""
     names: dict[str, str] = {}
     return any(names.setdefault(each.user_prefix, each.issuer) != each.issuer for each in issuers)
+
+
+def _place(url: str) -> str:
+    """A database's address without anything that may be a secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _counted(config: Config) -> str:

@@ -40,7 +40,7 @@ def usage(config_path: Path | None, by: By, since: float, as_json: bool) -> None
 def _row(by: str, total: Total, *, exact: bool) -> dict[str, object]:
     cost = f"{total.cost_usd:.6f}{'+' if total.unpriced else ''}"
     row = {
-        by: total.name,
+        by: total.name if exact else total.name or "-",  # refused before a model was known
         "requests": total.requests,
         "refused": total.refused,
         "errors": total.errors,
