@@ -96,7 +96,7 @@ async def test_rights_and_fields_are_checked(service):
     check_error("anthropic", await service.post(PATH, {"model": "kind", **ASKED}, key="key-of-bob"), 403)
     check_error("anthropic", await service.post(PATH, {"model": "kind", **ASKED}), 401)
     check_error("anthropic", await service.post(PATH, {"model": "no/such", **ASKED}, key=KEY), 404)
-    for body in ({"model": "kind"}, ASKED, {"model": "kind", "messages": []}):
+    for body in ({"model": "kind"}, {**ASKED, "model": 5}, {"model": "kind", "messages": []}):
         check_error("anthropic", await service.post(PATH, body, key=KEY), 400)
 
 
