@@ -327,6 +327,8 @@ async def test_a_caller_sees_its_own_usage_only(service):
     assert (await service.get("/usage", key=mine["key"])).json["total"]["requests"] == 1
     assert (await service.get("/usage?by=user", key=other["key"])).json["rows"] == []
     everyone = (await service.get("/usage?by=user", key=ADMIN)).json["rows"]
+    assert (await service.get("/admin/usage?by=user", key=ADMIN)).json["rows"] == everyone
+    check_error("simple", await service.get("/admin/usage", key=mine["key"]), 403, "forbidden")
     assert "user:jan" in [row["user"] for row in everyone]
     for query in (
         "by=secrets",
@@ -355,7 +357,7 @@ async def test_anonymous_callers_get_the_default_model_only(tmp_path):
                 check_error(surface, await try_key(service, "", model, surface), 403, "forbidden")
         unnamed = await service.post("/chat", {"message": "Hi"})
         assert unnamed.json["model"] == "echo"
-        for path in ("/admin/keys", "/admin/entries", "/metrics", "/admin/models"):
+        for path in ("/admin/keys", "/admin/usage", "/admin/entries", "/metrics", "/admin/models"):
             assert (await service.get(path)).status == 401
         assert (await service.get("/usage")).json["rows"] == []
         check_error("simple", await try_key(service, "wrong"), 401, "unauthenticated")

@@ -187,6 +187,29 @@ async def test_a_tier_bounds_documents_and_bytes(service):
 
 
 @pytest.mark.anyio
+async def test_who_is_bounded_sees_what_is_left(service):
+    made = {"user": "gil", "tier": "few"}
+    key = (await service.post("/admin/keys", made, key="admin-key-of-these-tests")).json["key"]
+
+    async def told():
+        limits = (await service.get("/me", key=key)).json["limits"]
+        assert all(limit["scope"] == "tier few" and limit["resets_in"] is None for limit in limits)
+        return [tuple(limit[field] for field in ("rule", "used", "left", "refuses", "frees_in")) for limit in limits]
+
+    assert await told() == [("2 documents", 0, 2, False, 0), ("1,000 bytes", 0, 1000, False, 0)]
+    await sent(service, {"id": "a", "text": "x" * 100}, key=key)
+    assert await told() == [("2 documents", 1, 1, False, 0), ("1,000 bytes", 100, 900, False, 0)]
+    await sent(service, {"id": "b", "text": "x" * 100, "collection": "other"}, key=key)
+    assert await told() == [("2 documents", 2, 0, True, None), ("1,000 bytes", 200, 800, False, 0)]
+    limits = (await service.get("/me", key=key)).json["limits"]
+    assert [(limit["name"], limit["unit"]) for limit in limits] == [
+        ("tier-few-documents", "documents"),
+        ("tier-few-bytes", "bytes"),
+    ]
+    assert (await service.get("/me", key=ANN)).json["limits"] == []
+
+
+@pytest.mark.anyio
 async def test_searching_counts_as_a_request_and_a_refusal_is_written_down(service):
     assert (await sent(service, {"text": "x"}, key="key-of-eve")).status == 201
     await search(service, "x", key="key-of-eve")

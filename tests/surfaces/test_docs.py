@@ -313,7 +313,15 @@ GETS = [
     "/recipes",
     "/v1/vector_stores",
 ]
-ADMIN_GETS = ["/admin/keys", "/admin/prompts", "/admin/entries", "/admin/models", "/v1/models/assistant"]
+ADMIN_GETS = [
+    "/admin/keys",
+    "/admin/usage",
+    "/admin/usage?by=day",
+    "/admin/prompts",
+    "/admin/entries",
+    "/admin/models",
+    "/v1/models/assistant",
+]
 
 
 @pytest.mark.parametrize("path", GETS + ADMIN_GETS)

@@ -111,11 +111,11 @@ def _count(digits: str, forms: str) -> int:
 
 
 def in_words(kind: str, limit: int, window: float) -> str:
-    """A rule as people say it: "20 requests a minute", "$0.50 a day", "8 requests at once"."""
+    """A rule as people say it: "20 requests a minute", "$0.50 a day", "8 requests at once", "100 documents"."""
     if kind == "concurrent":
         return f"{_counted(limit, 'request')} at once"
     amount = usd(limit) if kind == "spend" else _counted(limit, kind.removesuffix("s"))
-    return f"{amount} {_phrase(window)}"
+    return f"{amount} {_phrase(window)}" if window else amount
 
 
 def usd(amount: int) -> str:

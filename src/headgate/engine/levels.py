@@ -138,11 +138,12 @@ def _about(seconds: float) -> str:
 
 
 class LevelView(Struct, frozen=True, kw_only=True):
-    """A limit for people. `limit`, `used` and `left` are in `unit`: `requests`, `tokens`, `USD`, or `requests at once`.
+    """A limit for people. `limit`, `used` and `left` are in `unit`.
 
-    `refuses` says that it lets no call in now, `frees_in` in how many seconds it does again (0: it does now), and
-    `resets_in` when all of it is free; both are None where nobody knows, as for `concurrent`. `left` may be more than
-    `limit` where the operator allowed more. `private` marks what only operators see.
+    That is `requests`, `tokens`, `USD`, `requests at once`, `documents`, or `bytes` of documents. `refuses` says that
+    it lets no call in now, `frees_in` in how many seconds it does again (0: it does now), and `resets_in` when all of
+    it is free; both are None where nobody knows, as for `concurrent` and for documents. `left` may be more than `limit`
+    where the operator allowed more. `private` marks what only operators see.
     """
 
     name: str
@@ -179,4 +180,21 @@ def _view(want: Want, level: Level) -> LevelView:
         frees_in=round(level.retry_after, 3) if want.window or not refuses else None,
         resets_in=round(level.reset_after, 3) if want.window else None,
         private=want.private,
+    )
+
+
+def room_view(scope: str, unit: str, limit: int, used: int) -> LevelView:
+    """A limit on what is kept, `documents` or their `bytes`: it frees as they are deleted."""
+    refuses = used >= limit
+    return LevelView(
+        name=_name(scope, unit, 0),
+        scope=scope,
+        rule=in_words(unit, limit, 0),
+        unit=unit,
+        limit=limit,
+        used=used,
+        left=max(0, limit - used),
+        refuses=refuses,
+        frees_in=None if refuses else 0.0,
+        resets_in=None,
     )

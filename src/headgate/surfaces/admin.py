@@ -19,7 +19,9 @@ from headgate.engine.targets import Target
 from headgate.runtime import Runtime
 from headgate.stores.keys import KeySettings
 from headgate.surfaces.depends import Running, admin_of
+from headgate.surfaces.me import usage
 from headgate.surfaces.said import named, told
+from headgate.surfaces.schemas import Usage
 from headgate.surfaces.schemas_admin import (
     Key,
     KeyList,
@@ -41,6 +43,8 @@ router = APIRouter(
 )
 
 WRONG = (InvalidJson, InvalidField)
+
+router.add_api_route("/usage", usage, summary="Everybody's usage", **told(Usage, InvalidField))
 
 
 Plain = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -12,6 +12,7 @@ from headgate.core.call import Call, Message, Prompt, TextPart
 from headgate.core.embedding import EmbedCall, Embedded, Purpose
 from headgate.core.events import Reply
 from headgate.core.faults import Fault, Forbidden, Overloaded, Unauthenticated
+from headgate.core.limit import Level
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Refusal
 from headgate.engine.levels import fault_of
@@ -119,20 +120,26 @@ async def gate_of(request: Request, who: Annotated[Principal, Depends(caller_of)
 async def admitted_of(request: Request, who: Annotated[Principal, Depends(caller_of)]) -> Principal:
     """The caller, with this request taken from its limits. Raises RateLimited, which is written down."""
     runtime = runtime_of(request)
-    if runtime.draining:
-        raise Overloaded("this process is stopping; ask again, and another one answers")
-    admission = runtime.admission
     address = runtime.address(request.scope.get("client"), request.scope["headers"])
     try:
-        grant = await admission.limiter.reserve(admission.rules.wants(who, "", address, 0, 0))
-        if isinstance(grant, Refusal):
-            raise fault_of(grant)
+        await taken(runtime, who, address)
     except Fault as fault:
         surface = request.scope["path"].strip("/").partition("/")[0]
         await runtime.gate.refuse(who, surface, request_id_of(request.scope), address, fault)
         raise
-    grant.settle({})
     return who
+
+
+async def taken(runtime: Runtime, who: Principal, address: str) -> Sequence[Level]:
+    """How the caller's limits stand with one more request in them. Raises Overloaded, Forbidden, RateLimited."""
+    if runtime.draining:
+        raise Overloaded("this process is stopping; ask again, and another one answers")
+    admission = runtime.admission
+    grant = await admission.limiter.reserve(admission.rules.wants(who, "", address, 0, 0))
+    if isinstance(grant, Refusal):
+        raise fault_of(grant)
+    grant.settle({})
+    return grant.levels
 
 
 Caller = Annotated[Principal, Depends(caller_of)]

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from headgate.config import duration
 from headgate.core.faults import InvalidField, NotFound
 from headgate.core.principal import Principal
-from headgate.engine.levels import views
+from headgate.engine.levels import LevelView, room_view, views
 from headgate.runtime import Runtime
 from headgate.stores.usage import By
 from headgate.surfaces.depends import Caller, Running
@@ -39,6 +39,7 @@ async def me(
     model = admission.routes.find(model).name if model else admission.routes.default
     wants = admission.rules.wants(who, model, address, 1, 1)
     levels = await admission.limiter.levels(wants)
+    room = await _room(runtime, who)
     since = time.time() - 30 * DAY
     used = await totals_of(runtime, who, "all", since, None)
     return {
@@ -48,9 +49,22 @@ async def me(
         "scopes": sorted(who.scopes),
         "models": None if who.models is None else list(who.models),
         "model": model,
-        "limits": [msgspec.to_builtins(view) for view in views(levels, private=who.is_admin)],
+        "limits": [msgspec.to_builtins(view) for view in (*views(levels, private=who.is_admin), *room)],
         "usage": {"since": int(since), **(used[0] if used else _NOTHING)},
     }
+
+
+async def _room(runtime: Runtime, who: Principal) -> list[LevelView]:
+    """The limits on the documents that the caller keeps, where its tier has them."""
+    tier, scope = runtime.admission.tier_of(who), f"tier {who.tier}"
+    if tier.documents is None and tier.document_bytes is None:
+        return []
+    there = await asyncio.to_thread(runtime.knowledge.shelf.collections, who.tenant)
+    kinds = (
+        ("documents", tier.documents, sum(each.documents for each in there)),
+        ("bytes", tier.document_bytes, sum(each.size for each in there)),
+    )
+    return [room_view(scope, unit, limit, used) for unit, limit, used in kinds if limit is not None]
 
 
 @router.get("/usage", summary="What I used", **told(Usage, InvalidField))

@@ -150,18 +150,21 @@ def told(
     surface: Surface = "simple",
     status: int = 200,
     once: bool = False,
+    limited: bool = False,
     extra: Schema | None = None,
 ) -> dict[str, Any]:
     """What a route's decorator is to be told of its answer, and of its errors beside those that every caller may get.
 
     The answer is documented, and sent as it is: nothing is checked or copied. `once` says that it honours an
-    `Idempotency-Key`, `extra` what else there is to say of the operation.
+    `Idempotency-Key`, `limited` that it says how the limits stand, `extra` what else there is to say of the operation.
     """
     kinds = (faults.Unauthenticated, faults.Forbidden, faults.Unavailable, faults.InternalError, *kinds)
-    answer = {"model": model, "description": (model.__doc__ or "").partition("\n")[0]}
+    answer: Schema = {"model": model, "description": (model.__doc__ or "").partition("\n")[0]}
+    if limited:
+        answer["headers"] = _LIMITS
     if once:
         kinds = (*kinds, faults.InvalidField, faults.KeyInUse, faults.KeyReused)
-        answer["headers"] = _REPLAYED
+        answer["headers"] = {**_REPLAYED, **answer.get("headers", {})}
         extra = {**(extra or {}), "parameters": [_ONCE]}
     return {"response_model": None, "responses": {status: answer, **errors(surface, *kinds)}, "openapi_extra": extra}
 

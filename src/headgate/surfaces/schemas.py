@@ -227,17 +227,22 @@ class Limit(Strict):
     name: str = Field(description="Its name in the `RateLimit` headers: `tier-free-requests-60s`.")
     scope: str = Field(description="Whose limit it is: `tier free`, `this key`, `this address`, `the service`, …")
     rule: str = Field(description="The limit in words.")
-    unit: Literal["requests", "tokens", "USD", "requests at once"] = Field(description="What is counted.")
+    unit: Literal["requests", "tokens", "USD", "requests at once", "documents", "bytes"] = Field(
+        description="What is counted; `documents`, and `bytes` of them, are those that are kept."
+    )
     limit: float = Field(ge=0, description="How much there is, in units.")
     used: float = Field(ge=0, description="How much of it is used, in units.")
     left: float = Field(ge=0, description="How much is left of it, in units; more than `limit` where more was granted.")
     refuses: bool = Field(description="Whether it lets no call in now.")
     frees_in: float | None = Field(
         ge=0,
-        description="Seconds until it lets a call in; 0: it does now. Null for requests at once that are all taken.",
+        description="Seconds until it lets a call in; 0: it does now. Null for requests at once, and for documents, "
+        "where all is taken.",
     )
     resets_in: float | None = Field(
-        ge=0, description="Seconds until all of it is free; null for requests at once, which free as they end."
+        ge=0,
+        description="Seconds until all of it is free; null for requests at once, which free as they end, and for "
+        "documents, which free as they are deleted.",
     )
     private: bool = Field(description="Whether only the operator is told of it.")
 
@@ -270,7 +275,7 @@ class Me(Strict):
     scopes: list[str]
     models: list[str] | None = Field(description="Patterns that narrow what the tier allows; null: they do not.")
     model: str = Field(description="The model that the limits are told for.")
-    limits: list[Limit] = Field(description="The limits that a call to that model is under.")
+    limits: list[Limit] = Field(description="The limits that a call to that model is under, and those on documents.")
     usage: UsedSince
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from headgate.core.faults import InvalidField, InvalidJson, LimitReached, NotFound, UpstreamFault
-from headgate.core.knowledge import Found, Origin, Search
-from headgate.surfaces.depends import Admitted, Running
-from headgate.surfaces.ids import request_id_of
+from headgate.core.knowledge import Found, Search
+from headgate.surfaces.depends import Caller, Running
 from headgate.surfaces.once_route import OnceRoute
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_knowledge import SearchRequest, SearchResults
+from headgate.surfaces.visit import Visit
 
 router = APIRouter(tags=["knowledge"], generate_unique_id_function=named, route_class=OnceRoute)
 
@@ -26,11 +25,10 @@ _encode = msgspec.json.Encoder().encode
 @router.post(
     "/search",
     summary="Search",
-    **told(SearchResults, InvalidJson, InvalidField, NotFound, LimitReached, UpstreamFault, once=True),
+    **told(SearchResults, InvalidJson, InvalidField, NotFound, LimitReached, UpstreamFault, once=True, limited=True),
 )
-async def search(body: SearchRequest, request: Request, who: Admitted, runtime: Running) -> Response:
+async def search(body: SearchRequest, request: Request, who: Caller, runtime: Running) -> Response:
     """Finds passages in your collections, by their words and, where there is an embedding model, by their meaning."""
-    begun = time.perf_counter()
     wanted = Search(
         text=body.query,
         collections=tuple(body.collections or ()),
@@ -39,16 +37,15 @@ async def search(body: SearchRequest, request: Request, who: Admitted, runtime: 
         filter=body.filters,
         min_similarity=body.min_score,
     )
-    address = runtime.address(request.scope.get("client"), request.scope["headers"])
-    origin = Origin(request_id_of(request.scope), address, "search")
-    results = await runtime.knowledge.searcher.search(who, wanted, origin=origin)
+    async with Visit(request, who, "search") as visit:
+        results = await runtime.knowledge.searcher.search(who, wanted, origin=visit.origin)
     content = {
         "results": [shown(each) for each in results.found],
         "mode": results.mode,
-        "latency_ms": round((time.perf_counter() - begun) * 1000, 3),
-        "request_id": origin.request_id,
+        "latency_ms": round(visit.ms, 3),
+        "request_id": visit.origin.request_id,
     }
-    return Response(_encode(content), media_type="application/json")
+    return Response(_encode(content), headers=visit.headers, media_type="application/json")
 
 
 def shown(found: Found) -> dict[str, Any]:

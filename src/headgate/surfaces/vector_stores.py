@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+import msgspec
+from fastapi import APIRouter, Request, Response
 
 from headgate.core.faults import InvalidField, LimitReached, NotFound, Unsupported, UpstreamFault
-from headgate.core.knowledge import Collection, Found, Origin, Search
+from headgate.core.knowledge import Collection, Found, Search
 from headgate.dialects.openai_file_search import limits, result
-from headgate.surfaces.depends import Admitted, Caller, Running
-from headgate.surfaces.ids import request_id_of
+from headgate.surfaces.depends import Caller, Running
 from headgate.surfaces.once_route import OnceRoute
 from headgate.surfaces.said import named, told
 from headgate.surfaces.schemas_vector_stores import SearchPage, StoreSearch, VectorStore, VectorStoreList
+from headgate.surfaces.visit import Visit
 
 router = APIRouter(
     prefix="/v1/vector_stores", tags=["openai"], generate_unique_id_function=named, route_class=OnceRoute
 )
+
+_encode = msgspec.json.Encoder().encode
 
 
 @router.get("", summary="List the vector stores", **told(VectorStoreList, surface="openai"))
@@ -43,42 +46,52 @@ async def vector_store(store_id: str, who: Caller, runtime: Running) -> dict[str
 @router.post(
     "/{store_id}/search",
     summary="Search a vector store",
-    **told(SearchPage, NotFound, InvalidField, LimitReached, UpstreamFault, Unsupported, surface="openai", once=True),
+    **told(
+        SearchPage,
+        NotFound,
+        InvalidField,
+        LimitReached,
+        UpstreamFault,
+        Unsupported,
+        surface="openai",
+        once=True,
+        limited=True,
+    ),
 )
 async def search_vector_store(
-    store_id: str, body: StoreSearch, request: Request, who: Admitted, runtime: Running
-) -> dict[str, Any]:
+    store_id: str, body: StoreSearch, request: Request, who: Caller, runtime: Running
+) -> Response:
     """The passages of a collection that fit a query, or any of several, best first. `score` is calibrated: from 0 to 1.
 
     `rewrite_query` and `ranker` are accepted, and change nothing.
     """
     queries = [body.query] if isinstance(body.query, str) else body.query
-    wanted = limits(body.model_dump(exclude_unset=True))
-    address = runtime.address(request.scope.get("client"), request.scope["headers"])
-    origin = Origin(request_id_of(request.scope), address, "openai.vector_stores.search")
     best: dict[str, Found] = {}
-    for query in queries:
-        search = Search(
-            text=query,
-            collections=(store_id,),
-            k=wanted["k"],
-            filter=wanted["filter"],
-            min_similarity=wanted["min_score"],
-        )
-        for found in (await runtime.asker.searches.search(who, search, origin=origin)).found:
-            other = best.setdefault(found.passage.id, found)
-            if found.similarity > other.similarity:
-                best[found.passage.id] = found
+    async with Visit(request, who, "openai.vector_stores.search") as visit:
+        wanted = limits(body.model_dump(exclude_unset=True))
+        for query in queries:
+            search = Search(
+                text=query,
+                collections=(store_id,),
+                k=wanted["k"],
+                filter=wanted["filter"],
+                min_similarity=wanted["min_score"],
+            )
+            for found in (await runtime.asker.searches.search(who, search, origin=visit.origin)).found:
+                other = best.setdefault(found.passage.id, found)
+                if found.similarity > other.similarity:
+                    best[found.passage.id] = found
     ranked = list(best.values())
     if len(queries) > 1:
         ranked.sort(key=lambda each: -each.similarity)
-    return {
+    content = {
         "object": "vector_store.search_results.page",
         "search_query": queries,
         "data": [_result(each) for each in ranked[: wanted["k"]]],
         "has_more": False,
         "next_page": None,
     }
+    return Response(_encode(content), headers=visit.headers, media_type="application/json")
 
 
 def _result(found: Found) -> dict[str, Any]:

@@ -49,6 +49,8 @@ OPERATIONS = {
     "openai.completions": "text_completion",
     "openai.embeddings": "embeddings",
     "anthropic.count_tokens": "count_tokens",
+    "search": "retrieval",
+    "openai.vector_stores.search": "retrieval",
 }
 """What endpoints do in the conventions' words; all others `chat`."""
 PROVIDERS = {
