@@ -234,7 +234,7 @@ class Limit(Strict):
     refuses: bool = Field(description="Whether it lets no call in now.")
     frees_in: float | None = Field(
         ge=0,
-        description="Seconds until it lets a call in; 0: it does now. Null for requests at once that are all taken.",
+        description="Seconds until it lets a call in; 0: it does now. Null where nobody knows, or where it never does.",
     )
     resets_in: float | None = Field(
         ge=0, description="Seconds until all of it is free; null for requests at once, which free as they end."
