@@ -6,17 +6,19 @@ import pytest
 
 from headgate.testing import whole
 from journeys._asking import check_error
-from journeys._service import serving
+from journeys._service import command, serving
 from journeys._upstreams import said
 
 CONFIG = """
 [access]
-api_keys = "key-of-ann:ann:open,key-of-bob:bob:few,key-of-cat:cat:free"
+api_keys = "key-of-ann:ann:open,key-of-bob:bob:few,key-of-cat:cat:free,key-of-dan:dan:slow"
 [tiers.open]
 models = ["nothing/else"]
 requests = "6/day"
 [tiers.few]
 tokens = "400/day"
+[tiers.slow]
+tokens = "800/2s"
 [prices."openai/vectors"]
 input = 2
 output = 0
@@ -64,12 +66,14 @@ async def test_vectors_are_paid_for_by_whoever_wants_them(upstreams, tmp_path):
 
 
 @pytest.mark.anyio
-async def test_who_has_no_tokens_left_waits_with_documents_and_is_refused_a_search(upstreams, tmp_path):
+async def test_what_never_fits_a_limit_fails_and_who_has_no_tokens_left_is_refused_a_search(upstreams, tmp_path):
     upstreams.model([letters], name="vectors")
     async with serving(tmp_path, CONFIG + upstreams.config) as service:
         long = {"id": "long", "text": "a word of many " * 40}
-        taken = await service.post("/documents?wait=1", long, key="key-of-bob", headers=JSON)
-        assert (taken.status, taken.json["status"]) == (202, "queued"), taken
+        taken = await service.post("/documents?wait=3", long, key="key-of-bob", headers=JSON)
+        assert taken.json["status"] == "failed", taken
+        assert "may take" in taken.json["error"]
+        assert "max_tokens" not in taken.json["error"]
         short = {"query": "ab"}
         for _ in range(2):
             answer = await service.post("/search", short, key="key-of-bob", headers=JSON)
@@ -78,6 +82,24 @@ async def test_who_has_no_tokens_left_waits_with_documents_and_is_refused_a_sear
         check_error("simple", answer, 429, "rate_limited")
         words = await service.post("/search", {**short, "mode": "lexical"}, key="key-of-bob", headers=JSON)
         assert (words.status, words.json["mode"]) == (200, "lexical")
+
+
+@pytest.mark.anyio
+async def test_ingest_says_once_what_documents_wait_for_and_does_not_wait_for_what_never_fits(upstreams, tmp_path):
+    upstreams.model([letters], name="vectors")
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    for name in "abcd":
+        (folder / f"{name}.md").write_text(f"{name} word of many " * 10)
+    (folder / "long.md").write_text("a word of many " * 40)
+    async with serving(tmp_path, CONFIG + upstreams.config) as service:
+        how = ("--url", f"http://127.0.0.1:{service.port}", "--key", "key-of-dan")
+        code, told = await command(service, "ingest", str(folder), "-c", "manual", *how, code=True)
+        assert code == 1
+        assert told.count("documents wait: Rate limit reached: the limit is 800 tokens in 2 seconds (tier slow)") == 1
+        assert "  manual/long.md: This request may take" in told
+        listed = await service.get("/documents?collection=manual&status=ready", key="key-of-dan")
+        assert [each["id"] for each in listed.json["documents"]] == [f"manual/{name}.md" for name in "abcd"]
 
 
 @pytest.mark.anyio

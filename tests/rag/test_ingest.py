@@ -129,6 +129,14 @@ async def test_a_limit_makes_a_document_wait_and_a_refusal_makes_it_fail(tmp_pat
 
 
 @pytest.mark.anyio
+async def test_a_document_that_never_fits_a_limit_fails_with_that_reason(tmp_path):
+    model = Letters(faults=[RateLimited("This request may take more than the limit.")])
+    async with library(tmp_path, model) as books:
+        failed = (await books.take(draft("a", "aaa")))[0]
+        assert (failed.state, failed.error) == ("failed", "This request may take more than the limit.")
+
+
+@pytest.mark.anyio
 async def test_a_bug_fails_the_document_and_the_next_one_is_read(tmp_path, caplog):
     async with library(tmp_path, Letters(faults=[ZeroDivisionError()])) as books:
         first = (await books.take(draft("a", "aaa")))[0]

@@ -158,8 +158,12 @@ async def _read(asked: Service, collection: str, waiting: set[str], progress: Pr
     if not waiting:
         return {}
     task = progress.add_task("read", total=len(waiting))
+    reasons: set[str] = set()
     while unfinished := (await asked.ask("GET", f"/collections/{collection}"))["unfinished"]:
         progress.update(task, completed=max(0, len(waiting) - unfinished))
+        for reason in await _reasons(asked, collection) - reasons:
+            progress.console.print(f"documents wait: {reason}", markup=False, highlight=False, soft_wrap=True)
+            reasons.add(reason)
         await asyncio.sleep(0.3)
     progress.update(task, completed=len(waiting))
     failed: dict[str, str] = {}
@@ -170,6 +174,12 @@ async def _read(asked: Service, collection: str, waiting: set[str], progress: Pr
         failed |= {each["id"]: each["error"] for each in page["documents"] if each["id"] in waiting}
         after = page["next"]
     return failed
+
+
+async def _reasons(asked: Service, collection: str) -> set[str]:
+    """Why documents wait, without how long: that changes all the time."""
+    page = await asked.ask("GET", "/documents", params={"collection": collection, "status": "queued"})
+    return {each["error"].partition(" Try again in ")[0] for each in page["documents"] if each["error"]}
 
 
 def _tell(result: dict[str, Any]) -> None:

@@ -253,6 +253,8 @@ def titled(draft: Draft, told: str, text: str) -> Draft:
 
 def _later(fault: Fault, tries: int) -> float | None:
     """When to try again what a fault stopped; None where that does not help."""
+    if isinstance(fault, LimitReached) and fault.retry_after is None:
+        return None
     if isinstance(fault, LimitReached | Unavailable | Overloaded):
         return min(max(fault.retry_after or 1.0, 0.1), _LONGEST_WAIT)
     if fault.then is Then.AGAIN and tries < TRIES:
