@@ -218,6 +218,10 @@ async def test_a_folder_is_ingested_by_one_command_and_found_in_the_terminal(ser
     code, told = await command(service, "ingest", str(folder), "-c", "manual", *how, code=True)
     assert code == 1
     assert "manual/bad.pdf: this is no PDF" in told
+    assert "3 files into manual: 0 created, 0 updated, 2 unchanged, 1 failed" in told
+    code, told = await command(service, "ingest", str(folder), "-c", "no such/name", *how, code=True)
+    assert (code, told.count("no such/name")) == (2, 1)
+    assert "no collection can be named 'no such/name'" in told
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ def ingest(
     """
     from headgate.config import load
 
+    _check_name(collection)
     files = list(dict(found(paths)).items())
     if not files:
         raise click.ClickException("there are no files that can be read")
@@ -65,6 +67,16 @@ def ingest(
         _tell(result)
     if result["failed"]:
         raise click.exceptions.Exit(1)
+
+
+def _check_name(collection: str) -> None:
+    """Raise for a name that no collection can have: once, and not for each file."""
+    from headgate.surfaces.schemas_knowledge import NAME
+
+    if not re.match(NAME, collection):
+        what = f"no collection can be named {collection!r}: a name has up to 100 letters, digits, _, . and -, "
+        what += "and begins with no . or -"
+        raise click.BadParameter(what, param_hint="--collection")
 
 
 def found(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
@@ -122,10 +134,10 @@ async def _ingest(
 
             answers = await asyncio.gather(*(send(batch) for batch in batches(files)))
             kept = [document for answer in answers for document in answer]
-            counts.update(document["result"] for document in kept)
             waiting = {document["id"] for document in kept if document["status"] in {"queued", "processing"}}
             failed |= {each["id"]: each["error"] for each in kept if each["status"] == "failed"}
             failed |= await _read(asked, collection, waiting, progress)
+    counts.update(document["result"] for document in kept if document["id"] not in failed)
     return {"collection": collection, "files": len(files), **_NONE, **counts, "failed": failed}
 
 
