@@ -14,7 +14,7 @@ from journeys._upstreams import answer, frames, said, stream
 CONFIG = """
 [access]
 anonymous = true
-api_keys = "key-of-ann:ann:open,key-of-bob:bob:open,key-of-cat:cat:few"
+api_keys = "key-of-eve:eve:open,key-of-ann:ann:open,key-of-bob:bob:open,key-of-cat:cat:few"
 [tiers.open]
 [tiers.few]
 requests = "2/day"
@@ -230,6 +230,10 @@ async def test_a_recipe_is_listed_and_answers_in_its_own_way(service, upstreams)
     assert (await service.entry(reply))["surface"] == "recipes.hours"
     streamed = await service.post("/recipes/hours", {**asked, "stream": True}, key=ANN)
     assert streamed.frames[0][0] == "sources"
+    without = await service.post("/recipes/hours", asked, key="key-of-eve")
+    assert (without.status, without.json["answered"], without.json["sources"]) == (200, False, [])
+    named = {"question": QUESTION, "collections": ["library"]}
+    check_error("simple", await service.post("/ask", named, key="key-of-eve"), 404, "not_found")
 
 
 async def test_a_recipes_answers_are_remembered_for_their_caller_while_the_sources_stay(service, upstreams):
