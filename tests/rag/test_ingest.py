@@ -175,6 +175,26 @@ async def test_a_collection_without_vectors_is_searched_by_words_whatever_is_con
 
 
 @pytest.mark.anyio
+async def test_collections_with_and_without_vectors_take_turns(tmp_path):
+    words, vectors = (type(HERS)(HERS.tenant, name) for name in ("words", "vectors"))
+    texts = ("abba abba", "abba cab", "abba bad face")
+    drafts = [draft(str(at), text) for at, text in enumerate(texts)]
+    async with library(tmp_path) as books:
+        await books.ingester.take(ANN, words, drafts)
+    async with library(tmp_path, Letters()) as books:
+        await books.ingester.take(ANN, vectors, drafts)
+        for each in drafts:
+            assert (await books.ingester.settled(vectors, each.id, 10)).state == "ready"
+        for names in (("words", "vectors"), ("vectors", "words")):
+            found = await books.find("abba", collections=names)
+            assert [each.collection for each in found] == [*names] * 3
+            assert {each.kind for each in found} == {"coverage", "cosine"}
+            assert [each.passage.document_id for each in found[:2]] == ["0", "0"]
+        few = await books.find("abba", collections=("words", "vectors"), min_similarity=0.999, k=4)
+        assert [(each.collection, each.passage.document_id) for each in few][:2] == [("words", "0"), ("vectors", "0")]
+
+
+@pytest.mark.anyio
 async def test_several_collections_are_merged_by_similarity(tmp_path):
     async with library(tmp_path) as books:
         for name, text in (("one", "gates and water"), ("two", "gates and sluices"), ("three", "gates")):
