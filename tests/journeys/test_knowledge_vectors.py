@@ -1,6 +1,7 @@
 """Vectors by a provider: admitted, limited and written down on behalf of whoever wants them."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -31,12 +32,12 @@ embedder = "openai/vectors"
 JSON = {"Content-Type": "application/json"}
 
 
-def letters(request):
+def letters(request, tokens=20):
     """An answer of OpenAI's: vectors that count the letters a to d."""
     texts = json.loads(request.body)["input"]
     vectors = [[text.count(letter) + 0.01 for letter in "abcd"] for text in texts]
     items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(vectors)]
-    usage = {"prompt_tokens": 20, "total_tokens": 20}
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return [whole(json.dumps({"object": "list", "data": items, "usage": usage}).encode())]
 
 
@@ -86,10 +87,10 @@ async def test_what_never_fits_a_limit_fails_and_who_has_no_tokens_left_is_refus
 
 @pytest.mark.anyio
 async def test_ingest_says_once_what_documents_wait_for_and_does_not_wait_for_what_never_fits(upstreams, tmp_path):
-    upstreams.model([letters], name="vectors")
+    upstreams.model([partial(letters, tokens=500)], name="vectors")
     folder = tmp_path / "manual"
     folder.mkdir()
-    for name in "abcd":
+    for name in "ab":
         (folder / f"{name}.md").write_text(f"{name} word of many " * 10)
     (folder / "long.md").write_text("a word of many " * 40)
     async with serving(tmp_path, CONFIG + upstreams.config) as service:
@@ -99,7 +100,36 @@ async def test_ingest_says_once_what_documents_wait_for_and_does_not_wait_for_wh
         assert told.count("documents wait: Rate limit reached: the limit is 800 tokens in 2 seconds (tier slow)") == 1
         assert "  manual/long.md: This request may take" in told
         listed = await service.get("/documents?collection=manual&status=ready", key="key-of-dan")
-        assert [each["id"] for each in listed.json["documents"]] == [f"manual/{name}.md" for name in "abcd"]
+        assert [each["id"] for each in listed.json["documents"]] == ["manual/a.md", "manual/b.md"]
+
+
+@pytest.mark.anyio
+async def test_a_collection_is_embedded_anew_by_one_command(upstreams, tmp_path):
+    upstreams.model([letters], name="vectors")
+    upstreams.model([letters], name="newer")
+    config = CONFIG + upstreams.config
+    plain = config.replace('embedder = "openai/vectors"', "")
+    how = ("-c", "c", "--key", "key-of-cat")
+    embed = ("knowledge", "embed", *how)
+    async with serving(tmp_path, plain) as service:
+        url = ("--url", f"http://127.0.0.1:{service.port}")
+        body = {"collection": "c", "documents": [{"id": name, "text": f"{name} bb"} for name in "abc"]}
+        assert (await service.post("/documents", body, key="key-of-cat", headers=JSON)).status == 201
+        refused = await service.post("/collections/c/embed", {}, key="key-of-cat", headers=JSON)
+        check_error("simple", refused, 422, "validation_error")
+        assert "`[knowledge] embedder`" in refused.json["error"]
+        code, told = await command(service, *embed, *url, code=True)
+        assert (code, "`[knowledge] embedder`" in told) == (1, True)
+    (tmp_path / "headgate.toml").write_text(config)
+    assert await command(tmp_path, *embed) == "3 documents of c with vectors of openai/vectors, 0 failed\n"
+    async with serving(tmp_path, config.replace("openai/vectors", "openai/newer")) as service:
+        url = ("--url", f"http://127.0.0.1:{service.port}")
+        assert await command(service, *embed, *url) == "3 documents of c with vectors of openai/newer, 0 failed\n"
+        assert len(upstreams.requests("newer")) == 3
+        found = await service.post("/search", {"query": "aaa"}, key="key-of-cat", headers=JSON)
+        assert {each["score_kind"] for each in found.json["results"]} == {"cosine"}
+    (tmp_path / "headgate.toml").write_text(plain)
+    assert "c has no vectors any more" in await command(tmp_path, *embed)
 
 
 @pytest.mark.anyio

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headgate.cli._shared import config_option, example, json_option, print_json
+from headgate.cli._waiting import all_read, bars, failures
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from headgate.cli._asking import Service
 
 FILES = 50
@@ -113,17 +112,13 @@ def batches(files: Batch) -> Iterator[Batch]:
 async def _ingest(
     config: Any, files: Batch, collection: str, concurrency: int, url: str | None, key: str
 ) -> dict[str, Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from headgate.cli._asking import service
 
     counts: Counter[str] = Counter()
     failed: dict[str, str] = {}
     turns = asyncio.Semaphore(concurrency)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with service(config, url, key) as asked:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with bars() as progress:
             sent = progress.add_task("sent", total=len(files))
 
             async def send(batch: Batch) -> list[dict[str, Any]]:
@@ -136,7 +131,10 @@ async def _ingest(
             kept = [document for answer in answers for document in answer]
             waiting = {document["id"] for document in kept if document["status"] in {"queued", "processing"}}
             failed |= {each["id"]: each["error"] for each in kept if each["status"] == "failed"}
-            failed |= await _read(asked, collection, waiting, progress)
+            if waiting:
+                await all_read(asked, collection, len(waiting), progress)
+                later = await failures(asked, collection)
+                failed |= {each: later[each] for each in waiting & later.keys()}
     counts.update(document["result"] for document in kept if document["id"] not in failed)
     return {"collection": collection, "files": len(files), **_NONE, **counts, "failed": failed}
 
@@ -163,35 +161,6 @@ async def _sent(asked: Service, collection: str, batch: Batch, failed: dict[str,
         return [each for one in batch for each in await _sent(asked, collection, [one], failed)]
     documents: list[dict[str, Any]] = answer["documents"]
     return documents
-
-
-async def _read(asked: Service, collection: str, waiting: set[str], progress: Progress) -> dict[str, str]:
-    """Wait for what is read in the background; what failed, and why."""
-    if not waiting:
-        return {}
-    task = progress.add_task("read", total=len(waiting))
-    reasons: set[str] = set()
-    while unfinished := (await asked.ask("GET", f"/collections/{collection}"))["unfinished"]:
-        progress.update(task, completed=max(0, len(waiting) - unfinished))
-        for reason in await _reasons(asked, collection) - reasons:
-            progress.console.print(f"documents wait: {reason}", markup=False, highlight=False, soft_wrap=True)
-            reasons.add(reason)
-        await asyncio.sleep(0.3)
-    progress.update(task, completed=len(waiting))
-    failed: dict[str, str] = {}
-    after: str | None = ""
-    while after is not None:
-        which = {"collection": collection, "status": "failed", "after": after, "limit": "1000"}
-        page = await asked.ask("GET", "/documents", params=which)
-        failed |= {each["id"]: each["error"] for each in page["documents"] if each["id"] in waiting}
-        after = page["next"]
-    return failed
-
-
-async def _reasons(asked: Service, collection: str) -> set[str]:
-    """Why documents wait, without how long: that changes all the time."""
-    page = await asked.ask("GET", "/documents", params={"collection": collection, "status": "queued"})
-    return {each["error"].partition(" Try again in ")[0] for each in page["documents"] if each["error"]}
 
 
 def _tell(result: dict[str, Any]) -> None:

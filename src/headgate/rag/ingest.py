@@ -116,8 +116,13 @@ class Ingester:
         await self._index.drop(scope)
 
     async def embed_anew(self, who: Principal, scope: Scope) -> None:
-        """Make new vectors of a whole collection with the model that is configured now, none where there is none."""
+        """Make new vectors of a whole collection with the model that is configured now, none where there is none.
+
+        Raises NotFound; InvalidField where there are no vectors to drop either.
+        """
         model = self._embedder.model if self._embedder else ""
+        if not model and not (await asyncio.to_thread(self._shelf.collection, scope)).model:
+            raise InvalidField("there is no embedding model to make vectors with: `[knowledge] embedder` names it")
         await asyncio.to_thread(self._shelf.bind, scope, who, model, 0)
         await self._index.drop(scope)
         self.call()
