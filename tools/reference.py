@@ -143,7 +143,8 @@ ERRORS = f"""\
 One taxonomy, told in the words of the surface that the caller used. {GENERATED}
 
 - The **simple** surface: `{{"error", "error_code", "details", "request_id"}}`.
-- **OpenAI**'s paths: `{{"error": {{"message", "type", "param", "code"}}}}`.
+- **OpenAI**'s paths: `{{"error": {{"message", "type", "param", "code"}}}}`; the code of a model that is not there is
+  `model_not_found`.
 - **Anthropic**'s paths: `{{"type": "error", "error": {{"type", "message"}}, "request_id"}}`.
 
 Every 429 and 503 carries `Retry-After` in whole seconds, but for a request that is more than a whole limit and never
