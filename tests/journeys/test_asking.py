@@ -270,6 +270,8 @@ async def test_a_recipes_answers_are_remembered_for_their_caller_while_the_sourc
         ("/ask", {"question": "x", "history": [{"role": "system", "content": "x"}]}, 422, "role"),
         ("/ask", {"question": "x", "tenant": "user:bob"}, 422, "tenant"),
         ("/ask", {"question": "x", "mode": "best"}, 422, "mode"),
+        ("/generate", {"prompt": "x", "collections": ["library"]}, 422, "use_context"),
+        ("/generate", {"prompt": "x", "collections": ["library"], "use_context": False}, 422, "use_context"),
     ],
 )
 async def test_a_wrong_question_is_refused_and_the_field_named(service, path, body, status, field):
@@ -334,6 +336,12 @@ async def test_file_search_in_stores_of_the_upstreams_own_travels_untouched(serv
     (seen,) = upstreams.requests(model)
     assert seen.path == "/v1/responses"
     assert json.loads(seen.body)["tools"] == [tool]
+    plain = {**asked, "model": f"openai/{upstreams.model(said('openai', 'x', streamed=False))}"}
+    for streamed in (False, True):
+        refused = await service.post("/v1/responses", {**plain, "stream": streamed}, key=ANN)
+        check_error("openai", refused, 400, "unsupported")
+        assert "there is no vector store 'vs_theirs' here" in refused.json["error"]["message"]
+        assert (await service.entry(refused))["error"] == "unsupported"
     ours = upstreams.model(said("openai", "At ten [1].", streamed=False))
     asked |= {"model": f"native/{ours}", "tools": [{**tool, "vector_store_ids": ["library"]}]}
     reply = await service.post("/v1/responses", asked, key=ANN)
