@@ -143,12 +143,14 @@ ERRORS = f"""\
 One taxonomy, told in the words of the surface that the caller used. {GENERATED}
 
 - The **simple** surface: `{{"error", "error_code", "details", "request_id"}}`.
-- **OpenAI**'s paths: `{{"error": {{"message", "type", "param", "code"}}}}`.
+- **OpenAI**'s paths: `{{"error": {{"message", "type", "param", "code"}}}}`; the code of a model that is not there is
+  `model_not_found`.
 - **Anthropic**'s paths: `{{"type": "error", "error": {{"type", "message"}}, "request_id"}}`.
 
-Every 429 and 503 carries `Retry-After` in whole seconds, every 401 `WWW-Authenticate`, every refusal by a limit the
-`RateLimit` headers. After the first byte of a stream the status is out: the same body then comes as the stream's last
-event (see [streaming and errors](../streaming-and-errors.md)).
+Every 429 and 503 carries `Retry-After` in whole seconds, but for a request that is more than a whole limit and never
+fits; every 401 carries `WWW-Authenticate`, every refusal by a limit the `RateLimit` headers. After the first byte of a
+stream the status is out: the same body then comes as the stream's last event (see
+[streaming and errors](../streaming-and-errors.md)).
 """
 _SIDES: dict[type[Fault], str] = {
     faults.CallerFault: "The caller can mend it",

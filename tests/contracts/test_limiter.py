@@ -228,7 +228,9 @@ async def test_concurrent_calls_are_freed_when_settled_and_not_by_time(bench):
 
 async def test_what_can_never_fit_is_refused_for_its_window(bench):
     refusal = await refused(bench, tokens(101, 100))
-    assert refusal.worst.retry_after == 60
+    assert (refusal.worst.retry_after, refusal.worst.never) == (60, True)
+    await granted(bench, tokens(50, 60, key="used"))
+    assert not (await refused(bench, tokens(50, 60, key="used"))).worst.never
     assert await left(bench, tokens(1, 100)) == 100
 
 

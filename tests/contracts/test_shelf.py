@@ -73,7 +73,7 @@ def test_what_a_tenant_does_not_have_is_not_there(shelf):
             with pytest.raises(NotFound):
                 ask(scope)
     for ask in (shelf.document, shelf.text, shelf.remove, shelf.retry):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match="no document 'nothing' in the collection 'notes'"):
             ask(HERS, "nothing")
 
 

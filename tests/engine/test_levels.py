@@ -127,7 +127,35 @@ def test_what_never_fits_is_told_so():
     assert "may take 4,000 tokens" in tokens.message
     assert "1,000 tokens a minute" in tokens.message
     assert "more than the whole budget of $1.00 a minute" in money.message
-    assert tokens.retry_after == 60.0
+    assert (tokens.retry_after, money.retry_after) == (None, None)
+    assert tokens.details["frees_in"] is None
+    assert tokens.message.endswith("ask for less, or set max_tokens.")
+    assert rate_lines(tokens.levels).splitlines()[-2].endswith(b";r=1000;t=31")
+
+
+def test_what_never_fits_is_told_before_what_only_takes_long():
+    long = level("requests", 0, 500, window=86_400.0, retry=900.0)
+    fault = refused(long, level("tokens", 1000, 1000, retry=60.0, amount=4000))
+    assert "may take 4,000 tokens" in fault.message
+    assert fault.retry_after is None
+
+
+def test_who_has_no_answer_to_bound_is_not_told_to():
+    fault = fault_of(Refusal([level("tokens", 1000, 1000, retry=60.0, amount=4000)]), answered=False)
+    assert fault.message == "This request may take 4,000 tokens, and the limit is 1,000 tokens a minute (tier free)."
+
+
+def test_a_limit_of_nothing_is_not_told_to_free():
+    fault = refused(level("requests", 0, 0, retry=60.0))
+    assert fault.message == "Rate limit reached: the limit is 0 requests a minute (tier free)."
+    (view,) = views([level("requests", 0, 0, retry=60.0)])
+    assert (view.refuses, view.frees_in) == (True, None)
+
+
+def test_a_private_rule_into_which_a_call_never_fits_names_no_time_and_no_numbers():
+    fault = refused(level("spend", 3, 9, retry=90.0, scope="the service", amount=10, private=True))
+    assert fault.message == "This request may take more than the whole budget of the service."
+    assert fault.retry_after is None
 
 
 def test_a_refusal_by_a_private_rule_tells_no_numbers():

@@ -14,7 +14,7 @@ from journeys._upstreams import answer, frames, said, stream
 CONFIG = """
 [access]
 anonymous = true
-api_keys = "key-of-ann:ann:open,key-of-bob:bob:open,key-of-cat:cat:few"
+api_keys = "key-of-eve:eve:open,key-of-ann:ann:open,key-of-bob:bob:open,key-of-cat:cat:few"
 [tiers.open]
 [tiers.few]
 requests = "2/day"
@@ -230,6 +230,10 @@ async def test_a_recipe_is_listed_and_answers_in_its_own_way(service, upstreams)
     assert (await service.entry(reply))["surface"] == "recipes.hours"
     streamed = await service.post("/recipes/hours", {**asked, "stream": True}, key=ANN)
     assert streamed.frames[0][0] == "sources"
+    without = await service.post("/recipes/hours", asked, key="key-of-eve")
+    assert (without.status, without.json["answered"], without.json["sources"]) == (200, False, [])
+    named = {"question": QUESTION, "collections": ["library"]}
+    check_error("simple", await service.post("/ask", named, key="key-of-eve"), 404, "not_found")
 
 
 async def test_a_recipes_answers_are_remembered_for_their_caller_while_the_sources_stay(service, upstreams):
@@ -266,6 +270,8 @@ async def test_a_recipes_answers_are_remembered_for_their_caller_while_the_sourc
         ("/ask", {"question": "x", "history": [{"role": "system", "content": "x"}]}, 422, "role"),
         ("/ask", {"question": "x", "tenant": "user:bob"}, 422, "tenant"),
         ("/ask", {"question": "x", "mode": "best"}, 422, "mode"),
+        ("/generate", {"prompt": "x", "collections": ["library"]}, 422, "use_context"),
+        ("/generate", {"prompt": "x", "collections": ["library"], "use_context": False}, 422, "use_context"),
     ],
 )
 async def test_a_wrong_question_is_refused_and_the_field_named(service, path, body, status, field):
@@ -330,6 +336,12 @@ async def test_file_search_in_stores_of_the_upstreams_own_travels_untouched(serv
     (seen,) = upstreams.requests(model)
     assert seen.path == "/v1/responses"
     assert json.loads(seen.body)["tools"] == [tool]
+    plain = {**asked, "model": f"openai/{upstreams.model(said('openai', 'x', streamed=False))}"}
+    for streamed in (False, True):
+        refused = await service.post("/v1/responses", {**plain, "stream": streamed}, key=ANN)
+        check_error("openai", refused, 400, "unsupported")
+        assert "there is no vector store 'vs_theirs' here" in refused.json["error"]["message"]
+        assert (await service.entry(refused))["error"] == "unsupported"
     ours = upstreams.model(said("openai", "At ten [1].", streamed=False))
     asked |= {"model": f"native/{ours}", "tools": [{**tool, "vector_store_ids": ["library"]}]}
     reply = await service.post("/v1/responses", asked, key=ANN)

@@ -147,6 +147,15 @@ async def test_tokens_are_reserved_at_the_worst_case_and_settled_to_what_was_use
     never = await service.post(PATHS["openai"], {**body, "max_tokens": 5000}, key="key-of-eve")
     check_error("openai", never, 429)
     assert "max_tokens" in never.json["error"]["message"]
+    assert "retry-after" not in never.headers
+    simple = await service.post("/chat", {**ask("simple", f"openai/{model}"), "max_tokens": 5000}, key="key-of-eve")
+    check_error("simple", simple, 429, "rate_limited")
+    assert simple.json["details"]["frees_in"] is None
+    texts = {"model": f"openai/{model}", "input": "x" * 2000}
+    vectors = await service.post("/v1/embeddings", texts, key="key-of-eve")
+    check_error("openai", vectors, 429)
+    assert "may take 2," in vectors.json["error"]["message"]
+    assert "max_tokens" not in vectors.json["error"]["message"]
 
 
 @pytest.mark.anyio

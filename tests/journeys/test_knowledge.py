@@ -178,6 +178,25 @@ async def test_a_wrong_field_is_named(service, body, field):
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("value", [{"gte": 2024}, [{"x": 1}], None])
+async def test_a_filter_that_is_no_plain_value_is_refused_in_one_sentence(service, value):
+    body = {"query": "x", "filters": {"lang": "en", "year": value}}
+    answer = await service.post("/search", body, key=ANN, headers={"Content-Type": "application/json"})
+    check_error("simple", answer, 422, "validation_error")
+    assert answer.json["error"].startswith("filters: ")
+    assert answer.json["error"].endswith("year must be a plain value or a list of them")
+    assert len(answer.json["details"]) == 1
+
+
+@pytest.mark.anyio
+async def test_a_document_that_is_not_there_is_told_with_where_it_was_looked_for(service):
+    await sent(service, {"id": "here", "text": "x"})
+    missing = await service.get("/documents/elsewhere", key=ANN)
+    check_error("simple", missing, 404, "not_found")
+    assert missing.json["error"] == "there is no document 'elsewhere' in the collection 'default'"
+
+
+@pytest.mark.anyio
 async def test_a_tier_bounds_documents_and_bytes(service):
     for name in "ab":
         assert (await sent(service, {"id": name, "text": "x" * 100}, key="key-of-few")).status == 201
@@ -241,6 +260,10 @@ async def test_a_folder_is_ingested_by_one_command_and_found_in_the_terminal(ser
     code, told = await command(service, "ingest", str(folder), "-c", "manual", *how, code=True)
     assert code == 1
     assert "manual/bad.pdf: this is no PDF" in told
+    assert "3 files into manual: 0 created, 0 updated, 2 unchanged, 1 failed" in told
+    code, told = await command(service, "ingest", str(folder), "-c", "no such/name", *how, code=True)
+    assert (code, told.count("no such/name")) == (2, 1)
+    assert "no collection can be named 'no such/name'" in told
 
 
 @pytest.mark.anyio

@@ -297,6 +297,16 @@ async def test_a_recipe_says_the_model_its_template_and_what_fills_it(tmp_path):
         assert words_of(asker.provider.calls[0]).startswith("For {question} kids: When does it open? <source")
 
 
+async def test_a_recipe_looks_in_those_of_its_collections_that_the_caller_has(tmp_path):
+    recipe = Recipe(collections=("library", "archive"))
+    async with asking(tmp_path, says("At nine [1].")) as asker:
+        await ask(asker, recipe=recipe, collections=recipe.collections)
+        assert [wanted.collections for _, wanted in asker.searches.asked] == [("library",)]
+        events = await ask(asker, recipe=recipe, collections=recipe.collections, who=BOB, history=(Turn("user", "Hm"),))
+        assert (told(events)["answer"], told(events)["answered"]) == (I_DO_NOT_KNOW, False)
+        assert len(asker.searches.asked) == len(asker.provider.calls) == 1
+
+
 async def test_every_call_of_a_model_is_a_row_of_its_own(tmp_path):
     async with asking(tmp_path, says("At nine [1].")) as asker:
         events = await ask(asker, history=(Turn("user", "x"),), evaluate=True)

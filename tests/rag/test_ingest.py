@@ -129,6 +129,14 @@ async def test_a_limit_makes_a_document_wait_and_a_refusal_makes_it_fail(tmp_pat
 
 
 @pytest.mark.anyio
+async def test_a_document_that_never_fits_a_limit_fails_with_that_reason(tmp_path):
+    model = Letters(faults=[RateLimited("This request may take more than the limit.")])
+    async with library(tmp_path, model) as books:
+        failed = (await books.take(draft("a", "aaa")))[0]
+        assert (failed.state, failed.error) == ("failed", "This request may take more than the limit.")
+
+
+@pytest.mark.anyio
 async def test_a_bug_fails_the_document_and_the_next_one_is_read(tmp_path, caplog):
     async with library(tmp_path, Letters(faults=[ZeroDivisionError()])) as books:
         first = (await books.take(draft("a", "aaa")))[0]
@@ -164,6 +172,26 @@ async def test_a_collection_without_vectors_is_searched_by_words_whatever_is_con
     async with library(tmp_path, Letters()) as books:
         found = await books.searcher.search(ANN, Search(text="aaa"))
         assert (found.mode, [each.kind for each in found.found]) == ("lexical", ["coverage"])
+
+
+@pytest.mark.anyio
+async def test_collections_with_and_without_vectors_take_turns(tmp_path):
+    words, vectors = (type(HERS)(HERS.tenant, name) for name in ("words", "vectors"))
+    texts = ("abba abba", "abba cab", "abba bad face")
+    drafts = [draft(str(at), text) for at, text in enumerate(texts)]
+    async with library(tmp_path) as books:
+        await books.ingester.take(ANN, words, drafts)
+    async with library(tmp_path, Letters()) as books:
+        await books.ingester.take(ANN, vectors, drafts)
+        for each in drafts:
+            assert (await books.ingester.settled(vectors, each.id, 10)).state == "ready"
+        for names in (("words", "vectors"), ("vectors", "words")):
+            found = await books.find("abba", collections=names)
+            assert [each.collection for each in found] == [*names] * 3
+            assert {each.kind for each in found} == {"coverage", "cosine"}
+            assert [each.passage.document_id for each in found[:2]] == ["0", "0"]
+        few = await books.find("abba", collections=("words", "vectors"), min_similarity=0.999, k=4)
+        assert [(each.collection, each.passage.document_id) for each in few][:2] == [("words", "0"), ("vectors", "0")]
 
 
 @pytest.mark.anyio

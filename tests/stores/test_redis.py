@@ -293,6 +293,9 @@ async def test_while_the_server_is_out_a_process_may_count_its_share_but_spend_n
         outcomes = [await limiter.reserve([requests(10)]) for _ in range(5)]
         assert [isinstance(outcome, Refusal) for outcome in outcomes] == [False, False, False, True, True]
         assert limiter.degraded
+        over_the_share = await limiter.reserve([Want("t", "tokens", 50, 100, 60.0)])
+        assert not over_the_share.worst.never
+        assert over_the_share.worst.retry_after == 60
         with pytest.raises(Unavailable):
             await limiter.reserve([spend, requests(10, "other")])
         assert await left(limiter, requests(10, "other")) == 3

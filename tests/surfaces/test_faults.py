@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from headgate.core.faults import UpstreamBusy
+from headgate.core.faults import NotFound, UpstreamBusy
 from headgate.surfaces.faults import body_of, headers_of, status_of
 
 
@@ -29,3 +29,9 @@ def test_an_overloaded_upstream_is_no_rate_limit(surface, status):
     assert status_of(busy(status), surface) == 503
     error = json.loads(body_of(busy(status), surface, "req_1"))["error"]
     assert surface == "simple" or error["type"] == "overloaded_error"
+
+
+@pytest.mark.parametrize(("field", "code"), [("model", "model_not_found"), ("tools", "not_found"), (None, "not_found")])
+def test_only_a_model_that_is_not_there_is_told_as_one(field, code):
+    error = json.loads(body_of(NotFound("there is none", field=field), "openai", "req_1"))["error"]
+    assert (error["code"], error["type"]) == (code, "not_found_error")

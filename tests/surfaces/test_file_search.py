@@ -5,9 +5,12 @@ import json
 import httpx2
 import openai
 import pytest
+from msgspec import structs
 
 from headgate import create_app
+from headgate.core.asking import Citation, Source
 from headgate.core.events import Done, Text, ToolArgs, ToolCall, Usage
+from headgate.dialects.openai_file_search import annotation, result
 from headgate.rag.ask import Asker
 from headgate.testing import ScriptedProvider, ScriptedSearches
 from rag._passages import found
@@ -231,3 +234,20 @@ def test_a_vector_store_is_searched(library):
     assert [wanted.text for _, wanted in library.searches.asked] == ["hours", "winter"]
     with pytest.raises(openai.BadRequestError, match="query"):
         library.client.vector_stores.search("library", query="")
+
+
+@pytest.mark.parametrize(
+    ("id_", "title", "name"),
+    [
+        ("manual/hours.md", "Opening hours", "hours.md"),
+        ("hours.md", "Opening hours", "hours.md"),
+        ("manual/README", "Opening hours", "README"),
+        ("doc_17", "Opening hours", "Opening hours"),
+        ("doc_17", "", "doc_17"),
+    ],
+)
+def test_a_file_is_told_by_its_name_and_what_is_none_by_its_title(id_, title, name):
+    each = structs.replace(NINE, passage=structs.replace(NINE.passage, document_id=id_, title=title))
+    assert result(each)["filename"] == name
+    cited = annotation(Citation(0, 3, 1), [Source(1, each)]).value[0]["file_citation"]
+    assert cited["filename"] == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headgate.cli._shared import config_option, example, json_option, print_json
+from headgate.cli._waiting import all_read, bars, failures
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from headgate.cli._asking import Service
 
 FILES = 50
@@ -55,6 +55,7 @@ def ingest(
     """
     from headgate.config import load
 
+    _check_name(collection)
     files = list(dict(found(paths)).items())
     if not files:
         raise click.ClickException("there are no files that can be read")
@@ -65,6 +66,16 @@ def ingest(
         _tell(result)
     if result["failed"]:
         raise click.exceptions.Exit(1)
+
+
+def _check_name(collection: str) -> None:
+    """Raise for a name that no collection can have: once, and not for each file."""
+    from headgate.surfaces.schemas_knowledge import NAME
+
+    if not re.match(NAME, collection):
+        what = f"no collection can be named {collection!r}: a name has up to 100 letters, digits, _, . and -, "
+        what += "and begins with no . or -"
+        raise click.BadParameter(what, param_hint="--collection")
 
 
 def found(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
@@ -101,17 +112,13 @@ def batches(files: Batch) -> Iterator[Batch]:
 async def _ingest(
     config: Any, files: Batch, collection: str, concurrency: int, url: str | None, key: str
 ) -> dict[str, Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from headgate.cli._asking import service
 
     counts: Counter[str] = Counter()
     failed: dict[str, str] = {}
     turns = asyncio.Semaphore(concurrency)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with service(config, url, key) as asked:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with bars() as progress:
             sent = progress.add_task("sent", total=len(files))
 
             async def send(batch: Batch) -> list[dict[str, Any]]:
@@ -122,10 +129,13 @@ async def _ingest(
 
             answers = await asyncio.gather(*(send(batch) for batch in batches(files)))
             kept = [document for answer in answers for document in answer]
-            counts.update(document["result"] for document in kept)
             waiting = {document["id"] for document in kept if document["status"] in {"queued", "processing"}}
             failed |= {each["id"]: each["error"] for each in kept if each["status"] == "failed"}
-            failed |= await _read(asked, collection, waiting, progress)
+            if waiting:
+                await all_read(asked, collection, len(waiting), progress)
+                later = await failures(asked, collection)
+                failed |= {each: later[each] for each in waiting & later.keys()}
+    counts.update(document["result"] for document in kept if document["id"] not in failed)
     return {"collection": collection, "files": len(files), **_NONE, **counts, "failed": failed}
 
 
@@ -151,25 +161,6 @@ async def _sent(asked: Service, collection: str, batch: Batch, failed: dict[str,
         return [each for one in batch for each in await _sent(asked, collection, [one], failed)]
     documents: list[dict[str, Any]] = answer["documents"]
     return documents
-
-
-async def _read(asked: Service, collection: str, waiting: set[str], progress: Progress) -> dict[str, str]:
-    """Wait for what is read in the background; what failed, and why."""
-    if not waiting:
-        return {}
-    task = progress.add_task("read", total=len(waiting))
-    while unfinished := (await asked.ask("GET", f"/collections/{collection}"))["unfinished"]:
-        progress.update(task, completed=max(0, len(waiting) - unfinished))
-        await asyncio.sleep(0.3)
-    progress.update(task, completed=len(waiting))
-    failed: dict[str, str] = {}
-    after: str | None = ""
-    while after is not None:
-        which = {"collection": collection, "status": "failed", "after": after, "limit": "1000"}
-        page = await asked.ask("GET", "/documents", params=which)
-        failed |= {each["id"]: each["error"] for each in page["documents"] if each["id"] in waiting}
-        after = page["next"]
-    return failed
 
 
 def _tell(result: dict[str, Any]) -> None:

@@ -133,7 +133,10 @@ class KeyReused(CallerFault):
 
 
 class LimitReached(CallerFault):
-    """A limit is reached; `retry_after` says when it frees, `levels` how each of the caller's limits stands."""
+    """A limit is reached; `levels` say how each of the caller's limits stands.
+
+    `retry_after` says when it frees; without it the call is more than the whole limit, and never fits.
+    """
 
     levels: Sequence[Level] = ()
 

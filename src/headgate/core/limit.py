@@ -72,6 +72,11 @@ class Level(Struct, frozen=True):
     reset_after: float
     retry_after: float = 0.0
 
+    @property
+    def never(self) -> bool:
+        """Whether it refuses an amount that no waiting makes fit."""
+        return self.retry_after > 0 and self.want.window > 0 and self.want.amount > self.want.limit
+
 
 def parse_rule(kind: str, text: str | int) -> Rule:
     """One rule under its name in the configuration (a key of `KINDS`).

@@ -139,7 +139,7 @@ class Refusal(Struct, frozen=True):
     @property
     def worst(self) -> Level:
         """The rule that refuses for longest."""
-        return max(self.levels, key=lambda level: level.retry_after)
+        return max(self.levels, key=lambda level: (level.never, level.retry_after))
 
 
 class Grant(Protocol):

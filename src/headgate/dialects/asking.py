@@ -154,6 +154,13 @@ class Writer:
 class Generate(simple.Shape, frozen=True):
     """`/generate`, which answers from documents where `use_context` asks for it."""
 
+    def parse(self, fields: dict[str, Any], body: bytes) -> Call:
+        """The Call that a body asks for. Raises InvalidField, naming the field."""
+        call = super().parse(fields, body)
+        if fields.get("collections") is not None and not fields.get("use_context"):
+            raise InvalidField("collections are searched where use_context is true: send it too", field="use_context")
+        return call
+
     def whole(self, call: Call, reply: Reply) -> bytes:
         """The reply as a body; with context its sources too."""
         body = super().whole(call, reply)

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/guides/tools-file-search. Vector stores are col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from headgate.core.asking import Citation, Source, Turn
 from headgate.core.call import Call
 from headgate.core.events import Extra
 from headgate.core.faults import InvalidField, Unsupported
-from headgate.core.knowledge import Found
+from headgate.core.knowledge import Found, Passage
 from headgate.dialects.openai_responses import items_of, kind_of
 from headgate.dialects.strict import check_count, check_number, check_object
 
@@ -25,6 +26,7 @@ RESULTS = 10
 """Passages where a request does not say how many."""
 
 _INCLUDE = "file_search_call.results"
+_SUFFIX = re.compile(r"\.\w{1,10}\Z")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -166,10 +168,16 @@ def result(found: Found) -> dict[str, Any]:
     return {
         "attributes": attributes(passage.metadata),
         "file_id": passage.document_id,
-        "filename": passage.title,
+        "filename": _filename(passage),
         "score": round(found.similarity, 4),
         "text": passage.text,
     }
+
+
+def _filename(passage: Passage) -> str:
+    """The document's file: the end of an id that is a path, or has a suffix as files do; else its title."""
+    _, slash, name = passage.document_id.rstrip("/").rpartition("/")
+    return name if slash or _SUFFIX.search(name) else passage.title or name
 
 
 def attributes(metadata: Mapping[str, Any]) -> dict[str, str | float | bool]:
@@ -180,5 +188,5 @@ def attributes(metadata: Mapping[str, Any]) -> dict[str, str | float | bool]:
 def annotation(citation: Citation, sources: Sequence[Source]) -> Extra:
     """A citation as OpenAI tells it, in the shape that events have for it."""
     passage = next(source.found.passage for source in sources if source.n == citation.source_n)
-    said = {"index": citation.start, "file_id": passage.document_id, "filename": passage.title}
+    said = {"index": citation.start, "file_id": passage.document_id, "filename": _filename(passage)}
     return Extra("openai", "annotations", [{"type": "file_citation", "file_citation": said}])

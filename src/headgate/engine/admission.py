@@ -68,7 +68,7 @@ class Admission:
             wants = plan.wants(call.address, *most)
             grant = await self.limiter.reserve(wants if not part else [w for w in wants if w.kind in METERED])
             if isinstance(grant, Refusal):
-                raise fault_of(grant)
+                raise fault_of(grant, answered=call.max_tokens != 0)
         except Fault as fault:
             await self.refuse(entry, fault)
             raise

@@ -39,7 +39,8 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
         reset = ceil(level.reset_after)
         if told.openai:
             lines += told.openai % (left, duration(reset))
-        states += told.state % ((left, ceil(level.retry_after) or reset) if want.window else left)
+        frees = 0 if level.never else ceil(level.retry_after)
+        states += told.state % ((left, frees or reset) if want.window else left)
         policies += told.policy
     return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (lines, states[2:], policies[2:]) if states else b""
 
@@ -95,11 +96,15 @@ def retry_after_header(seconds: float) -> tuple[bytes, bytes]:
     return b"retry-after", b"%d" % max(1, ceil(seconds))
 
 
-def fault_of(refusal: Refusal) -> LimitReached:
-    """The refusal as a fault: named for, and as long as, the rule that refuses for longest."""
+def fault_of(refusal: Refusal, *, answered: bool = True) -> LimitReached:
+    """The refusal as a fault: named for, and as long as, the rule that refuses for longest.
+
+    `answered`: the call has an answer, whose length the caller may bound.
+    """
     worst = refusal.worst
     kind = BudgetExhausted if worst.want.kind == "spend" else RateLimited
-    fault = kind(_sentence(worst), retry_after=worst.retry_after, details=_details(worst))
+    wait = None if worst.never else worst.retry_after
+    fault = kind(_sentence(worst, answered=answered), retry_after=wait, details=_details(worst))
     fault.levels = refusal.levels
     return fault
 
@@ -112,25 +117,26 @@ def _details(level: Level) -> dict[str, object]:
         told["limit"] = name_of(want)
         told["rule"] = f"{want.scope}: {in_words(want.kind, want.limit, want.window)}"
     if want.window:
-        told["frees_in"] = round(level.retry_after, 3)
+        told["frees_in"] = None if level.never else round(level.retry_after, 3)
     return told
 
 
-def _sentence(level: Level) -> str:
+def _sentence(level: Level, *, answered: bool) -> str:
     want = level.want
     if want.private:
+        if level.never:
+            return f"This request may take more than the whole budget of {want.scope}."
         return f"The budget of {want.scope} is used up. Try again in {_about(level.retry_after)}."
     rule = f"{in_words(want.kind, want.limit, want.window)} ({want.scope})"
-    if want.amount > want.limit and want.kind == "tokens" and want.limit:
-        return (
-            f"This request may take {want.amount:,} tokens, and the limit is {rule}: ask for less, or set max_tokens."
-        )
-    if want.amount > want.limit and want.kind == "spend" and want.limit:
-        return f"This request may cost more than the whole budget of {rule}: ask for less, or set max_tokens."
+    advice = ": ask for less, or set max_tokens" if answered else ""
+    if level.never and want.kind == "tokens" and want.limit:
+        return f"This request may take {want.amount:,} tokens, and the limit is {rule}{advice}."
+    if level.never and want.kind == "spend" and want.limit:
+        return f"This request may cost more than the whole budget of {rule}{advice}."
     if want.kind == "concurrent":
         return f"Too many requests at once: the limit is {rule}."
     what = "Budget used up" if want.kind == "spend" else "Rate limit reached"
-    return f"{what}: the limit is {rule}. Try again in {_about(level.retry_after)}."
+    return f"{what}: the limit is {rule}." + ("" if level.never else f" Try again in {_about(level.retry_after)}.")
 
 
 def _about(seconds: float) -> str:
@@ -142,8 +148,9 @@ class LevelView(Struct, frozen=True, kw_only=True):
 
     That is `requests`, `tokens`, `USD`, `requests at once`, `documents`, or `bytes` of documents. `refuses` says that
     it lets no call in now, `frees_in` in how many seconds it does again (0: it does now), and `resets_in` when all of
-    it is free; both are None where nobody knows, as for `concurrent` and for documents. `left` may be more than `limit`
-    where the operator allowed more. `private` marks what only operators see.
+    it is free; both are None where nobody knows, as for `concurrent` and for documents, and `frees_in` also where
+    waiting does not help. `left` may be more than `limit` where the operator allowed more. `private` marks what only
+    operators see.
     """
 
     name: str
@@ -177,7 +184,7 @@ def _view(want: Want, level: Level) -> LevelView:
         used=max(0, want.limit - level.left) / unit,
         left=level.left / unit,
         refuses=refuses,
-        frees_in=round(level.retry_after, 3) if want.window or not refuses else None,
+        frees_in=round(level.retry_after, 3) if not refuses or (want.window and not level.never) else None,
         resets_in=round(level.reset_after, 3) if want.window else None,
         private=want.private,
     )

@@ -92,8 +92,11 @@ class Asker:
         """
         bill = Bill()
         await self._gate.admission.check(who, call)  # nobody over a limit has Headgate search
-        query = await self.query(who, call, question, bill)
-        found = await self.search(who, call, question, query, bill)
+        query: str = question.text
+        found: Sequence[Found] = ()
+        if (where := await self._within(who, question, recipe)) is not None:
+            query = await self.query(who, call, where, bill)
+            found = await self.search(who, call, where, query, bill)
         sources, dropped = chosen(found, recipe.context_tokens)
         retrieved = Retrieved(sources, dropped, query)
         if not sources:
@@ -110,6 +113,14 @@ class Asker:
         async with aclosing(answering.events(question)) as events:
             async for event in events:
                 yield event
+
+    async def _within(self, who: Principal, question: Question, recipe: Recipe) -> Question | None:
+        """The question, in those of a recipe's collections that the caller has; None where that is none of them."""
+        if not recipe.collections or question.collections != recipe.collections:
+            return question
+        own = {each.name for each in await self.searches.collections(who)}
+        there = tuple(name for name in recipe.collections if name in own)
+        return structs.replace(question, collections=there) if there else None
 
     async def query(self, who: Principal, call: Call, question: Question, bill: Bill) -> str:
         """What is looked up: the question, made to stand by itself where it follows others. Raises Faults."""

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from headgate.core.asking import VENDOR, Question, Source
 from headgate.core.call import Call
 from headgate.core.events import Done, Event, Extra, Receipt, Text, ToolCall, Verbatim
-from headgate.core.faults import NotFound
+from headgate.core.faults import NotFound, Unsupported
 from headgate.core.principal import Principal
 from headgate.core.seams import Events
 from headgate.dialects import openai_file_search as dialect
@@ -37,8 +37,8 @@ NOTHING = "The user's files were searched for what the user says below, and noth
 async def file_search(asker: Asker, gate: Gate, who: Principal, call: Call, budget: int) -> Events | None:
     """The events of an answer for which the caller's collections are searched.
 
-    None where the call wants no search, or one of stores that are not the caller's here: its upstream may know them.
-    Raises NotFound where only some of them are; InvalidField, Unsupported.
+    None where the call wants no search. Stores that are not the caller's here may be its upstream's: then the call is
+    passed on as it is. Raises NotFound where only some of them are; InvalidField, Unsupported.
     """
     wanted = dialect.wanted(call.fields)
     if wanted is None:
@@ -46,10 +46,24 @@ async def file_search(asker: Asker, gate: Gate, who: Principal, call: Call, budg
     own = {each.name for each in await asker.searches.collections(who)}
     strange = [store for store in wanted.stores if store not in own]
     if len(strange) == len(wanted.stores):
-        return None
+        return _passed_on(gate, who, call, strange[0])
     if strange:
         raise NotFound(f"there is no vector store {strange[0][:100]!r} here", field="tools")
     return _answered(asker, gate, who, call, wanted, budget)
+
+
+async def _passed_on(gate: Gate, who: Principal, call: Call, store: str) -> Events:
+    """The events of an answer whose upstream searches; where none can, it is the store that is not there."""
+    try:
+        async with aclosing(gate.answer(who, call)) as events:
+            async for event in events:
+                yield event
+    except Unsupported as fault:
+        if fault.field not in {"tools", "tool_choice"}:
+            raise
+        told = Unsupported(f"there is no vector store {store[:100]!r} here, and {fault.message}", field="tools")
+        told.recorded = fault.recorded
+        raise told from None
 
 
 async def _answered(asker: Asker, gate: Gate, who: Principal, call: Call, wanted: FileSearch, budget: int) -> Events:

@@ -116,8 +116,13 @@ class Ingester:
         await self._index.drop(scope)
 
     async def embed_anew(self, who: Principal, scope: Scope) -> None:
-        """Make new vectors of a whole collection with the model that is configured now, none where there is none."""
+        """Make new vectors of a whole collection with the model that is configured now, none where there is none.
+
+        Raises NotFound; InvalidField where there are no vectors to drop either.
+        """
         model = self._embedder.model if self._embedder else ""
+        if not model and not (await asyncio.to_thread(self._shelf.collection, scope)).model:
+            raise InvalidField("there is no embedding model to make vectors with: `[knowledge] embedder` names it")
         await asyncio.to_thread(self._shelf.bind, scope, who, model, 0)
         await self._index.drop(scope)
         self.call()
@@ -253,6 +258,8 @@ def titled(draft: Draft, told: str, text: str) -> Draft:
 
 def _later(fault: Fault, tries: int) -> float | None:
     """When to try again what a fault stopped; None where that does not help."""
+    if isinstance(fault, LimitReached) and fault.retry_after is None:
+        return None
     if isinstance(fault, LimitReached | Unavailable | Overloaded):
         return min(max(fault.retry_after or 1.0, 0.1), _LONGEST_WAIT)
     if fault.then is Then.AGAIN and tries < TRIES:

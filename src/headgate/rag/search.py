@@ -2,7 +2,8 @@
 
 Within a collection the two legs are fused by a convex combination of their scores, each divided by its best: that
 orders well, but means nothing by itself. So what is told, and merged across collections, is a similarity that is
-calibrated: the cosine, or without vectors how much of the question a passage covers.
+calibrated: the cosine, or without vectors how much of the question a passage covers. These two do not compare:
+where both are found, the collections take turns.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain, zip_longest
 
 from msgspec import Struct
 
@@ -61,9 +63,8 @@ class Searcher:
         answers = await asyncio.gather(
             *(self._one(Scope(owner or who.tenant, each.name), each, wanted, vector) for each in collections)
         )
-        found = [each for answer in answers for each in answer if each.similarity >= wanted.min_similarity]
-        if len(collections) > 1:
-            found.sort(key=lambda each: -each.similarity)
+        near = [[each for each in answer if each.similarity >= wanted.min_similarity] for answer in answers]
+        found = near[0] if len(near) == 1 else merged(near)
         mode: Mode = wanted.mode if dense else "lexical"
         return Results(found=tuple(found[: wanted.k]), mode=mode)
 
@@ -153,6 +154,13 @@ class Searcher:
         for passage_id, values in self._shelf.vectors(scope, missing).items() if missing else ():
             cosines[passage_id] = sum(a * b for a, b in zip(values, vector, strict=True))
         return cosines
+
+
+def merged(answers: Sequence[Sequence[Found]]) -> list[Found]:
+    """The answers of several collections in one order: by similarity, or where its kinds differ, by turns."""
+    if len({each.kind for answer in answers for each in answer}) > 1:
+        return [each for turn in zip_longest(*answers) for each in turn if each is not None]
+    return sorted(chain(*answers), key=lambda each: -each.similarity)
 
 
 class Rated(Struct, frozen=True):

@@ -226,7 +226,7 @@ class CollectionFile:
         sql = f"SELECT {writing.COLUMNS} FROM documents WHERE id = ?"  # noqa: S608 - constants
         rows = self.base.rows(sql, (document_id,))
         if not rows:
-            raise writing.missing(document_id)
+            raise writing.missing(self.scope.collection, document_id)
         return writing.document_of(rows[0])
 
     def text(self, document_id: str) -> str:
@@ -234,7 +234,7 @@ class CollectionFile:
         sql = "SELECT text FROM documents LEFT JOIN texts USING (number) WHERE id = ?"
         rows = self.base.rows(sql, (document_id,))
         if not rows:
-            raise writing.missing(document_id)
+            raise writing.missing(self.scope.collection, document_id)
         return rows[0][0] or ""
 
     def remove(self, document_id: str) -> Sequence[str]:

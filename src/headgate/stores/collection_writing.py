@@ -65,16 +65,17 @@ def document_of(row: Sequence[Any]) -> Document:
     )
 
 
-def missing(document_id: str) -> NotFound:
+def missing(collection: str, document_id: str) -> NotFound:
     """The fault."""
-    return NotFound(f"there is no document {document_id[:100]!r} in this collection")
+    return NotFound(f"there is no document {document_id[:100]!r} in the collection {collection[:100]!r}")
 
 
 def find(base: sqlite3.Connection, document_id: str) -> tuple[int, Document]:
     """A document and its number. Raises NotFound."""
     row = base.execute(f"SELECT number, {COLUMNS} FROM documents WHERE id = ?", (document_id,)).fetchone()  # noqa: S608 - constants
     if row is None:
-        raise missing(document_id)
+        (name,) = base.execute("SELECT name FROM about").fetchone()
+        raise missing(name, document_id)
     return row[0], document_of(row[1:])
 
 

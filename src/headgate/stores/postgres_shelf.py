@@ -286,7 +286,7 @@ class PostgresShelf:
         sql = f"SELECT {columns} FROM knowledge_documents WHERE collection = ? AND id = ?"  # noqa: S608 - constants
         rows = self._base.rows(sql, (self._number(scope), document_id))
         if not rows:
-            raise missing(document_id)
+            raise missing(scope.collection, document_id)
         return rows[0]
 
     @contextmanager

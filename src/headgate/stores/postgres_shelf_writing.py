@@ -66,7 +66,8 @@ def find(base: Transaction, collection: int, document_id: str) -> tuple[int, Doc
     """A document and its number. Raises NotFound."""
     row = base.execute(_FIND, (collection, document_id)).fetchone()
     if row is None:
-        raise missing(document_id)
+        name = base.execute("SELECT name FROM knowledge_collections WHERE number = ?", (collection,)).fetchone()
+        raise missing(name[0] if name else "", document_id)
     return row[0], document_of(row[1:])
 
 

@@ -128,7 +128,8 @@ class RedisLimiter:
         try:
             answer = await self._asked(id_, wants, lambda answer: self._unheard(id_, wants, answer))
         except Unavailable:
-            return await self._local(wants).reserve(self._shares(wants))
+            outcome = await self._local(wants).reserve(self._shares(wants))
+            return _whole(wants, outcome) if isinstance(outcome, Refusal) else outcome
         if answer[0] == 0:
             return Refusal(_levels(wants, answer, granted=False))
         return self._granted(id_, wants, answer)
@@ -259,6 +260,12 @@ def _levels(wants: Sequence[Want], answer: Sequence[int | str], *, granted: bool
         retry_after = 0.0 if granted else int(wait) / _MICRO  # of a grant it is the slot
         levels.append(Level(want, max(0, want.limit - int(used)), int(reset) / _MICRO, retry_after))
     return levels
+
+
+def _whole(wants: Sequence[Want], refusal: Refusal) -> Refusal:
+    """What a share refused, told of the rules themselves: what does not fit the share may fit them later."""
+    levels = [structs.replace(level, want=want) for want, level in zip(wants, refusal.levels, strict=True)]
+    return Refusal(levels)
 
 
 def _ignored(answer: object) -> None:

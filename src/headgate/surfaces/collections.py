@@ -51,10 +51,13 @@ async def get_collection(name: str, who: Caller, runtime: Running) -> dict[str, 
     "/{name}/embed",
     status_code=202,
     summary="Make a collection's vectors anew",
-    **told(CollectionState, NotFound, RateLimited, status=202, once=True),
+    **told(CollectionState, NotFound, InvalidField, RateLimited, status=202, once=True),
 )
 async def embed_collection(name: str, who: Admitted, runtime: Running) -> dict[str, Any]:
-    """With the model that is configured now; until they are made, what has none yet is found by its words."""
+    """With the model that is configured now; until they are made, what has none yet is found by its words.
+
+    Where none is configured any more, the vectors are dropped; where there are none either, the answer is 422.
+    """
     scope = Scope(who.tenant, name)
     await runtime.knowledge.ingester.embed_anew(who, scope)
     return shown(await asyncio.to_thread(runtime.knowledge.shelf.collection, scope))

@@ -36,7 +36,7 @@ TABLE: dict[type[Fault], Row] = {
     faults.InvalidField: Row(400, _INVALID, None, _INVALID),
     faults.TooLarge: Row(413, _INVALID, "request_too_large", "request_too_large"),
     faults.TooSlow: Row(408, _INVALID, "request_timeout", "timeout_error"),
-    faults.NotFound: Row(404, "not_found_error", "model_not_found", "not_found_error"),
+    faults.NotFound: Row(404, "not_found_error", "not_found", "not_found_error"),
     faults.ContextTooLong: Row(400, _INVALID, "context_length_exceeded", _INVALID),
     faults.Unsupported: Row(400, _INVALID, "unsupported", _INVALID),
     faults.Unauthenticated: Row(401, "authentication_error", "invalid_api_key", "authentication_error"),
@@ -58,6 +58,7 @@ TABLE: dict[type[Fault], Row] = {
     faults.Unavailable: Row(503, "overloaded_error", "overloaded", "overloaded_error"),
     faults.InternalError: Row(500, "api_error", "internal_error", "api_error"),
 }
+_NO_MODEL = Row(404, "not_found_error", "model_not_found", "not_found_error")
 _RATE_LIMITED = Row(429, "rate_limit_error", "upstream_busy", "rate_limit_error")
 
 
@@ -76,6 +77,8 @@ def row_of(fault: Fault, surface: Surface = "simple") -> Row:
     """
     if surface != "simple" and isinstance(fault, faults.UpstreamBusy) and fault.status == 429:
         return _RATE_LIMITED
+    if isinstance(fault, faults.NotFound) and fault.field == "model":
+        return _NO_MODEL
     for kind in type(fault).__mro__:
         if kind in TABLE:
             return TABLE[kind]

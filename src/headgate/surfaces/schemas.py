@@ -236,8 +236,8 @@ class Limit(Strict):
     refuses: bool = Field(description="Whether it lets no call in now.")
     frees_in: float | None = Field(
         ge=0,
-        description="Seconds until it lets a call in; 0: it does now. Null for requests at once, and for documents, "
-        "where all is taken.",
+        description="Seconds until it lets a call in; 0: it does now. Null where nobody knows, as for requests at once "
+        "and for documents, or where waiting does not help.",
     )
     resets_in: float | None = Field(
         ge=0,

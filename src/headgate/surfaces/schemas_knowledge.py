@@ -89,6 +89,15 @@ class SearchRequest(_Strict):
         description="Least `similarity_score` of a result.",
     )
 
+    @field_validator("filters", mode="before")
+    @classmethod
+    def _plain(cls, filters: Any) -> Any:
+        """Says in one sentence what the types would say in one for each of them."""
+        for name, value in filters.items() if isinstance(filters, dict) else ():
+            if any(not isinstance(each, Plain) for each in (value if isinstance(value, list) else [value])):
+                raise ValueError(f"{name[:100]} must be a plain value or a list of them")
+        return filters
+
 
 class DocumentState(BaseModel):
     """A document, and what became of it."""

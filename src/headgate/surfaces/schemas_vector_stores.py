@@ -37,7 +37,7 @@ class SearchResult(Strict):
     """A passage that was found."""
 
     file_id: str = Field(description="The document's id.")
-    filename: str = Field(description="The document's title.")
+    filename: str = Field(description="The document's file; the title of one that is none.")
     score: float = Field(ge=0, le=1)
     attributes: dict[str, str | float | bool] = Field(description="The document's metadata.")
     content: list[Content]
