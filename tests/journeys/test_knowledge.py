@@ -10,7 +10,7 @@ from rag._files import docx, laughing_docx, pdf
 
 CONFIG = """
 [access]
-api_keys = "key-of-ann:ann:open,key-of-ann-too:ann:open,key-of-bob:bob:open,key-of-few:few:few,key-of-eve:eve:one"
+api_keys = "key-of-ann:ann:open,key-of-ann-too:ann:open,key-of-bob:bob:open,key-of-few:few:few,key-of-eve:eve:one,key-of-dan:dan:open"
 [tiers.open]
 [tiers.few]
 documents = 2
@@ -191,9 +191,10 @@ async def test_a_filter_that_is_no_plain_value_is_refused_in_one_sentence(servic
 @pytest.mark.anyio
 async def test_a_document_that_is_not_there_is_told_with_where_it_was_looked_for(service):
     await sent(service, {"id": "here", "text": "x"})
-    missing = await service.get("/documents/elsewhere", key=ANN)
-    check_error("simple", missing, 404, "not_found")
-    assert missing.json["error"] == "there is no document 'elsewhere' in the collection 'default'"
+    for query, where in (("", "your collections"), ("?collection=default", "the collection 'default'")):
+        missing = await service.get(f"/documents/elsewhere{query}", key=ANN)
+        check_error("simple", missing, 404, "not_found")
+        assert missing.json["error"] == f"there is no document 'elsewhere' in {where}"
 
 
 @pytest.mark.anyio
@@ -275,3 +276,17 @@ async def test_what_is_kept_is_there_after_a_restart_and_without_a_service(tmp_p
     assert "1 created" in await command(tmp_path, "ingest", "b.md")
     async with serving(tmp_path, "[access]\nanonymous = true\n") as service:
         assert {each["document_id"] for each in await search(service, "keeper", key="")} == {"a", "b.md"}
+
+
+@pytest.mark.anyio
+async def test_a_document_is_found_by_its_id_alone_where_one_collection_has_it(service):
+    mine = "key-of-dan"
+    assert (await service.get("/documents", key=mine)).json == {"documents": [], "next": None}
+    for collection in ("north", "south"):
+        await sent(service, {"collection": collection, "id": "both", "text": "Here."}, key=mine)
+    check_error("simple", await service.get("/documents/both", key=mine), 422)
+    assert (await service.call("DELETE", "/documents/both?collection=south", key=mine)).status == 200
+    assert (await service.get("/documents/both", key=mine)).json["collection"] == "north"
+    check_error("simple", await service.get("/documents/both", key=BOB), 404)
+    assert (await service.call("DELETE", "/documents/both", key=mine)).status == 200
+    check_error("simple", await service.get("/documents/both", key=mine), 404)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from secrets import token_hex
 from typing import Annotated, Any, TypeVar
 
@@ -83,7 +84,8 @@ _BODY = {
     }
 }
 
-In = Annotated[str, Query(pattern=NAME, description="The collection.")]
+In = Annotated[str, Query(pattern=NAME, description="The collection; without it the one that has the document.")]
+DEFAULT = "default"
 Wait = Annotated[float, Query(ge=0, le=60, description="Seconds to wait for what is queued.")]
 
 _encode = msgspec.json.Encoder().encode
@@ -217,54 +219,88 @@ def room_of(runtime: Runtime, who: Principal) -> Room:
     return Room(tier.documents, tier.document_bytes)
 
 
+async def place_of(runtime: Runtime, who: Principal, collection: str | None, document_id: str) -> Scope:
+    """The named collection; where none is named the one that has the document, `default` before others.
+
+    Raises NotFound, InvalidField where several others have it.
+    """
+    if collection is not None:
+        return Scope(who.tenant, collection)
+    shelf, usual = runtime.knowledge.shelf, Scope(who.tenant, DEFAULT)
+
+    def has(scope: Scope) -> bool:
+        with suppress(NotFound):
+            shelf.document(scope, document_id)
+            return True
+        return False
+
+    def found() -> list[Scope]:
+        if has(usual):
+            return [usual]
+        return [scope for each in shelf.collections(who.tenant) if has(scope := Scope(who.tenant, each.name))]
+
+    there = await asyncio.to_thread(found)
+    if len(there) > 1:
+        raise InvalidField("several of your collections have such a document: name one", field="collection")
+    if not there:
+        raise NotFound(f"there is no document {document_id[:100]!r} in your collections")
+    return there[0]
+
+
 @router.get("", summary="List documents", **told(DocumentList, NotFound, InvalidField))
 async def list_documents(
     who: Caller,
     runtime: Running,
-    collection: In = "default",
+    collection: In | None = None,
     status: Status | None = None,
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
-    """A page of a collection's documents, by id."""
-    scope = Scope(who.tenant, collection)
-    found = await asyncio.to_thread(runtime.knowledge.shelf.documents, scope, status, after, limit + 1)
+    """A page of a collection's documents, by id; of `default` where none is named."""
+    scope = Scope(who.tenant, collection or DEFAULT)
+    found: list[Document] = []
+    try:
+        found = await asyncio.to_thread(runtime.knowledge.shelf.documents, scope, status, after, limit + 1)
+    except NotFound:
+        if collection is not None:
+            raise
     more = found[limit - 1].id if len(found) > limit else None
-    shown = [state(collection, document) for document in found[:limit]]
+    shown = [state(scope.collection, document) for document in found[:limit]]
     return Response(_encode({"documents": shown, "next": more}), media_type="application/json")
 
 
 @router.post(
     "/{document_id:path}/retry",
     summary="Try a failed document again",
-    **told(DocumentState, NotFound, RateLimited, once=True),
+    **told(DocumentState, NotFound, InvalidField, RateLimited, once=True),
 )
 async def retry_document(
-    document_id: str, who: Admitted, runtime: Running, collection: In = "default"
+    document_id: str, who: Admitted, runtime: Running, collection: In | None = None
 ) -> dict[str, Any]:
     """Queues it again; one that has not failed stays as it is."""
-    document = await asyncio.to_thread(runtime.knowledge.shelf.retry, Scope(who.tenant, collection), document_id)
+    scope = await place_of(runtime, who, collection, document_id)
+    document = await asyncio.to_thread(runtime.knowledge.shelf.retry, scope, document_id)
     runtime.knowledge.ingester.call()
-    return state(collection, document)
+    return state(scope.collection, document)
 
 
-@router.get("/{document_id:path}", summary="Describe a document", **told(DocumentState, NotFound))
+@router.get("/{document_id:path}", summary="Describe a document", **told(DocumentState, NotFound, InvalidField))
 async def get_document(
-    document_id: str, who: Caller, runtime: Running, collection: In = "default", text: bool = False
+    document_id: str, who: Caller, runtime: Running, collection: In | None = None, text: bool = False
 ) -> dict[str, Any]:
     """What became of it, with `text=true` also what was read."""
-    scope = Scope(who.tenant, collection)
+    scope = await place_of(runtime, who, collection, document_id)
     shelf = runtime.knowledge.shelf
-    shown = state(collection, await asyncio.to_thread(shelf.document, scope, document_id))
+    shown = state(scope.collection, await asyncio.to_thread(shelf.document, scope, document_id))
     return {**shown, "text": await asyncio.to_thread(shelf.text, scope, document_id)} if text else shown
 
 
-@router.delete("/{document_id:path}", summary="Delete a document", **told(Deleted, NotFound))
+@router.delete("/{document_id:path}", summary="Delete a document", **told(Deleted, NotFound, InvalidField))
 async def delete_document(
-    document_id: str, who: Caller, runtime: Running, collection: In = "default"
+    document_id: str, who: Caller, runtime: Running, collection: In | None = None
 ) -> dict[str, Any]:
     """Forgets it and all its passages, at once."""
-    await runtime.knowledge.ingester.remove(Scope(who.tenant, collection), document_id)
+    await runtime.knowledge.ingester.remove(await place_of(runtime, who, collection, document_id), document_id)
     return {"id": document_id, "deleted": True}
 
 
