@@ -10,7 +10,8 @@ from rag._files import docx, laughing_docx, pdf
 
 CONFIG = """
 [access]
-api_keys = "key-of-ann:ann:open,key-of-ann-too:ann:open,key-of-bob:bob:open,key-of-few:few:few,key-of-eve:eve:one,key-of-dan:dan:open"
+api_keys = "key-of-ann:ann:open,key-of-ann-too:ann:open,\
+key-of-bob:bob:open,key-of-few:few:few,key-of-eve:eve:one,key-of-dan:dan:open"
 [tiers.open]
 [tiers.few]
 documents = 2
