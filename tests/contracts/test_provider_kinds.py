@@ -29,7 +29,7 @@ from headgate.core.faults import (
     UpstreamMissing,
     UpstreamRedirected,
 )
-from headgate.core.seams import Answered, Embedder
+from headgate.core.seams import Answered, Ask, Embedder
 from headgate.providers import _http
 from headgate.providers.kinds import kinds
 from headgate.testing import ScriptedWire
@@ -211,10 +211,11 @@ def test_what_a_caller_relies_on_reaches_the_vendor_or_is_refused_by_name(kind, 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"{}", b"[]", b"null", b'data: {"a"', b"\x00" * 40])
-def test_what_is_no_answer_is_never_taken_for_one(kind, stream, body):
-    reader = http(kind).reader(call(kind, stream=stream))
+async def test_what_is_no_answer_is_never_taken_for_one(kind, stream, body):
+    found = http(kind)
+    found.wire = ScriptedWire([body])
     with pytest.raises(UpstreamFault):
-        assert not [*_http.meant(reader.feed, body), *_http.meant(reader.close)]
+        assert not [event async for event in found.events(call(kind, stream=stream))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -243,7 +244,7 @@ async def test_token_ids_are_embedded_or_refused(kind):
     assert len(made.vectors) == 1
 
 
-def test_a_kind_that_keeps_to_none_of_this_would_be_found(monkeypatch):
+async def test_a_kind_that_keeps_to_none_of_this_would_be_found(monkeypatch):
     """A vendor's file that shows its key and answers to silence does not get through."""
 
     class Careless(_http.Options):
@@ -251,6 +252,9 @@ def test_a_kind_that_keeps_to_none_of_this_would_be_found(monkeypatch):
         base_url: str = "https://upstream.example"
 
     class Silent(_http.HttpProvider):
+        def ask(self, call):
+            return Ask(path="/", body=b"", stream=call.stream)
+
         def reader(self, call):
             return SimpleNamespace(feed=lambda _: (), close=lambda: ())
 
@@ -259,4 +263,4 @@ def test_a_kind_that_keeps_to_none_of_this_would_be_found(monkeypatch):
     with pytest.raises(AssertionError):
         test_its_secrets_are_not_shown("careless")
     with pytest.raises(pytest.fail.Exception):
-        test_what_is_no_answer_is_never_taken_for_one("careless", True, b"")
+        await test_what_is_no_answer_is_never_taken_for_one("careless", True, b"")

@@ -6,16 +6,21 @@ import pytest
 
 from headgate.core.events import Done, Usage, Verbatim
 from headgate.core.faults import UpstreamBroken
-from headgate.dialects.openai_chat_plain import glance
-from headgate.dialects.openai_chat_watcher import WholeWatcher
+from headgate.dialects.openai_chat_plain import glance, goes_on
+from headgate.dialects.openai_chat_watcher import Watcher, WholeWatcher
 
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+PIECE = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}
 NAMES = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 
 
 def body(choice=None, usage=USAGE, **more):
     return json.dumps({**NAMES, "choices": [choice or CHOICE], "usage": usage, **more}).encode()
+
+
+def chunk(piece=PIECE, **more):
+    return json.dumps({**NAMES, "object": "chat.completion.chunk", "choices": [piece], **more}).encode()
 
 
 def read(answer):
@@ -61,3 +66,47 @@ def test_what_is_left_to_the_reader_is_understood_or_refused():
 
 def test_words_that_nobody_counted_are_told_so_that_they_can_be():
     assert [event.text for event in read(body(usage=None)) if hasattr(event, "text")] == ["Hi"]
+
+
+def test_a_chunk_of_words_alone_goes_on():
+    assert goes_on(chunk())
+    assert goes_on(chunk(usage=None, vendor={"x": [1]}))
+    assert goes_on(chunk({**PIECE, "delta": {"content": None, "tool_calls": [], "reasoning_content": "hm"}}))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        chunk({**PIECE, "finish_reason": "stop"}),
+        chunk({**PIECE, "index": 1}),
+        chunk({**PIECE, "delta": {"tool_calls": [{"index": 0, "id": "1"}]}}),
+        chunk({**PIECE, "delta": {"content": [{"type": "text", "text": "Hi"}]}}),
+        chunk({**PIECE, "error": {"message": "no"}}),
+        chunk({"index": 0, "finish_reason": None}),
+        chunk(usage=USAGE),
+        chunk(x_groq={"usage": USAGE}),
+        chunk(error={"message": "no"}),
+        chunk(choices=[]),
+        chunk(choices=[PIECE, PIECE]),
+        chunk().replace(b"Hi", b"\xff"),
+        chunk(vendor="?").replace(b"?", b"\xff"),
+        chunk().replace(b"Hi", b"\\ud800"),
+        chunk()[:-1],
+        b"[DONE]",
+        b"[]",
+        b"",
+    ],
+)
+def test_a_chunk_of_anything_else_is_read(piece):
+    assert not goes_on(piece)
+
+
+def test_what_follows_another_piece_than_the_first_choices_words_is_read_in_full():
+    other = chunk({"index": 1, "delta": {"content": "Ho"}, "finish_reason": None})
+    ends = [chunk({"index": at, "delta": {}, "finish_reason": "stop"}) for at in (0, 1)]
+    watcher = Watcher()
+    for piece in (chunk(), chunk(), other, chunk(), ends[0]):
+        list(watcher.feed(b"data: %b\n\n" % piece))
+    assert not watcher.finished
+    list(watcher.feed(b"data: %b\n\n" % ends[1]))
+    assert watcher.finished

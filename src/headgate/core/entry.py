@@ -19,7 +19,7 @@ class Attempt(Struct, frozen=True):
     error: str = ""
 
 
-class Entry(Struct, kw_only=True):
+class Entry(Struct, kw_only=True, omit_defaults=True):
     """A call as it is written down. Times are seconds since the epoch, durations milliseconds, money nano-USD.
 
     `cost` is `None` where the price is unknown, never 0. `price` says which price it was computed from.

@@ -52,7 +52,27 @@ class _Answer(Struct):
     error: None = None
 
 
+class _Delta(Struct):
+    content: str | None = None
+    tool_calls: Annotated[list[Raw], Meta(max_length=0)] | None = None
+
+
+class _Piece(Struct):
+    index: Literal[0]
+    delta: _Delta
+    finish_reason: None = None
+    error: None = None
+
+
+class _Chunk(Struct):
+    choices: Annotated[list[_Piece], Meta(min_length=1, max_length=1)]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+
+
 _decode = json.Decoder(_Answer).decode
+_decode_chunk = json.Decoder(_Chunk).decode
 
 
 def glance(body: bytes) -> tuple[str, int, int] | None:
@@ -69,3 +89,14 @@ def glance(body: bytes) -> tuple[str, int, int] | None:
         return None
     usage = answer.usage
     return answer.choices[0].finish_reason, usage.prompt_tokens, usage.completion_tokens
+
+
+def goes_on(chunk: bytes) -> bool:
+    """Whether a chunk of a stream has but another piece of the first choice: no end, no usage, no tool call, no error."""
+    try:
+        _decode_chunk(chunk)
+        if not chunk.isascii():
+            chunk.decode()  # what is passed over is not checked
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

@@ -108,18 +108,18 @@ class AnswerReader(WholeReader):
 class Choices:
     """Which choices of a stream have begun, and which have ended."""
 
-    __slots__ = ("_begun", "_ended")
+    __slots__ = ("_ended", "begun")
 
     def __init__(self) -> None:
-        self._begun: set[int] = set()
+        self.begun: set[int] = set()
         self._ended: set[int] = set()
 
     def see(self, index: int, *, ended: bool) -> bool:
         """Take a piece of a choice; whether all that began have ended."""
-        self._begun.add(index)
+        self.begun.add(index)
         if ended:
             self._ended.add(index)
-        return len(self._ended) == len(self._begun)
+        return len(self._ended) == len(self.begun)
 
 
 class Calls:

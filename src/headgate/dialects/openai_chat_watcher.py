@@ -14,7 +14,7 @@ import msgspec
 
 from headgate.core.events import Begin, Event, Usage, Verbatim
 from headgate.core.faults import Fault
-from headgate.dialects.openai_chat_plain import glance
+from headgate.dialects.openai_chat_plain import glance, goes_on
 from headgate.dialects.openai_chat_reader import (
     Calls,
     Choices,
@@ -32,6 +32,7 @@ from headgate.dialects.sse import IDLE, SseReader, WholeReader, decode, frame
 
 _ANSWER = frozenset({"id", "object", "created", "model"})
 _CHOICE = frozenset({"index", "message", "finish_reason"})
+_FIRST = {0}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,6 +45,7 @@ class Watcher(SseReader):
     def __init__(self) -> None:
         super().__init__()
         self._begun = False
+        self._plain = False
         self._choices = Choices()
         self._calls: dict[int, Calls] = {}
 
@@ -54,7 +56,9 @@ class Watcher(SseReader):
         fault = None
         try:
             for name, data in self._frames.feed(chunk):
-                if data not in IDLE:
+                if self._plain and not name and goes_on(data):
+                    passed.append(frame(data))
+                elif data not in IDLE:
                     self._watch(name, data, passed, meant)
         except Fault as error:
             fault = error
@@ -79,6 +83,7 @@ class Watcher(SseReader):
             if name == "ping":
                 return
             chunk["choices"] = []
+        first = not self._choices.begun
         for choice in choices or ():
             index, reason = index_of(choice), reason_of(choice)
             self.finished = self._choices.see(index, ended=bool(reason))
@@ -91,6 +96,8 @@ class Watcher(SseReader):
                 usage = usage_of(choice)
                 if usage is not None:
                     meant.append(usage)
+        # Once the first choice alone has begun; a stream that is ever more than its words is read in full from there.
+        self._plain = first and self._choices.begun == _FIRST
         if choices or usage is None:
             passed.append(frame(_encode(chunk) if mended else data))
 

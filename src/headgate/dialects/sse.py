@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder().decode
 class Frames:
     """Cuts a byte stream into SSE events: `feed` returns those completed, as (event name, data)."""
 
-    __slots__ = ("_data", "_line", "_name", "_size", "_skip_lf", "_start", "limit")
+    __slots__ = ("_between", "_data", "_line", "_name", "_size", "_skip_lf", "_start", "limit")
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self.limit = limit
@@ -42,6 +42,7 @@ class Frames:
         self._data: list[bytes] = []
         self._skip_lf = False
         self._start = True
+        self._between = False
 
     @property
     def pending(self) -> bool:
@@ -50,6 +51,8 @@ class Frames:
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """Take the next bytes. Raises UpstreamBroken past the limit."""
+        if self._between and chunk.startswith(b"data: ") and _is_line(chunk) and len(chunk) <= self.limit:
+            return [("", chunk[6:-2])]  # most reads bring one event of one line
         out: list[tuple[str, bytes]] = []
         if self._skip_lf and chunk:
             self._skip_lf = False
@@ -69,6 +72,7 @@ class Frames:
         if rest:
             self._line.append(rest)
             self._grow(len(rest))
+        self._between = not (rest or self._line or self._data or self._name or self._skip_lf)
         return out
 
     def _grow(self, size: int) -> None:
@@ -94,6 +98,11 @@ class Frames:
             self._data.append(value)
         elif name == b"event":
             self._name = value
+
+
+def _is_line(chunk: bytes) -> bool:
+    """Whether the bytes are one line and a blank one."""
+    return chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n") and b"\r" not in chunk
 
 
 class SseReader:

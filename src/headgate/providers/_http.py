@@ -135,15 +135,17 @@ class HttpProvider:
         try:
             async with aclosing(self.wire.chunks(ask, call.clocks, call.deadline)) as chunks:
                 async for chunk in chunks:
-                    for event in meant(reader.feed, chunk):
+                    for event in reader.feed(chunk):
                         yield event
-            for event in meant(reader.close):
+            for event in reader.close():
                 yield event
         except Answered as answered:
             raise self._discreet(self.refused(call, answered)) from None
         except Fault as fault:
             self._discreet(fault)
             raise
+        except STRANGE as error:
+            raise _strange(error) from error
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """Ask for a whole answer, and say all that it says."""
@@ -208,14 +210,6 @@ def _traced(ask: Ask, call: Call | EmbedCall) -> Ask:
 def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
     """The header that carries a key (RFC 6750 2.1); none without a key."""
     return (("authorization", f"Bearer {api_key}"),) if api_key else ()
-
-
-def meant(read: Callable[..., Iterable[Event]], *chunk: bytes) -> Iterator[Event]:
-    """What a Reader says. An answer whose parts are of types that nobody expects is the upstream's fault, not a bug."""
-    try:
-        yield from read(*chunk)
-    except STRANGE as error:
-        raise _strange(error) from error
 
 
 def _strange(error: Exception) -> Fault:

@@ -154,15 +154,20 @@ def _json_line(entry: Entry) -> str:
 
 
 def _text_line(entry: Entry) -> str:
-    status = " ".join(filter(None, (entry.status, entry.error, entry.limit)))
+    status = " ".join(filter(None, (entry.status, entry.error, entry.limit))) if entry.error else entry.status
     target = f" -> {entry.provider}/{entry.target}" if entry.target else ""
     caller = f"{entry.kind}:{entry.principal}" if entry.principal != entry.kind else entry.kind
     line = (
-        f"{time.strftime('%H:%M:%S', time.localtime(entry.at))} call    {entry.surface} {caller} "
+        f"{_clock(int(entry.at))} call    {entry.surface} {caller} "
         f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {entry.total_ms:.0f} ms "
         f"{entry.request_id}"
     )
     return escaped(line) + "\n"
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import cast
 
 from msgspec import Struct
@@ -20,6 +21,16 @@ from headgate.telemetry.families import COUNTERS, GAUGES, SECONDS, TIMES
 
 SERIES = 2000
 OTHER = "other"
+
+_kind = attrgetter(
+    *("surface", "provider", "target", "status", "error", "limit", "limit_kind", "cache", "estimated"),
+    *("tries", "attempts"),
+)
+"""What calls must have in common to be counted together."""
+
+_TOKENS = {"in": attrgetter("tokens_in"), "out": attrgetter("tokens_out")}
+_DETAILS = {name: attrgetter(name) for name in ("cached", "cache_write", "reasoning")}
+_saved = attrgetter("saved")
 
 Labels = tuple[str, ...]
 Gauges = dict[str, dict[Labels, float]]
@@ -68,9 +79,12 @@ class Metrics:
         return self._crew is not None
 
     def record(self, entries: Iterable[Entry]) -> None:
-        """Count finished calls."""
+        """Count finished calls, those that are alike together."""
+        alike: dict[tuple[object, ...], list[Entry]] = {}
         for entry in entries:
-            self._count(entry)
+            alike.setdefault(_kind(entry), []).append(entry)
+        for calls in alike.values():
+            self._count(calls)
         if self._crew is not None:
             self._crew.save(self._counts)
 
@@ -91,45 +105,51 @@ class Metrics:
             counts.add(others)
         return generate_latest(cast("CollectorRegistry", _Collected(counts)))
 
-    def _count(self, entry: Entry) -> None:
+    def _count(self, calls: list[Entry]) -> None:
+        """Count calls of one kind."""
         counters, times = self._counts.counters, self._counts.times
-        labels = (entry.surface, entry.provider, entry.target)
-        _count(counters["headgate_calls"], (*labels, entry.status, entry.error))
-        if entry.limit:
-            _count(counters["headgate_refusals"], (entry.limit_kind, entry.limit))
-        if entry.cache != "off":
-            _count(counters["headgate_cache_lookups"], (entry.surface, entry.cache))
-        if entry.tries:
-            self._count_tries(entry)
-        if entry.first_ms is None:
+        one = calls[0]
+        labels = (one.surface, one.provider, one.target)
+        _count(counters["headgate_calls"], (*labels, one.status, one.error), len(calls))
+        if one.limit:
+            _count(counters["headgate_refusals"], (one.limit_kind, one.limit), len(calls))
+        if one.cache != "off":
+            _count(counters["headgate_cache_lookups"], (one.surface, one.cache), len(calls))
+        if one.tries:
+            self._count_tries(one, len(calls))
+        spoke = [call for call in calls if call.first_ms is not None]
+        if not spoke:
             return
-        _observe(times["headgate_first_event_seconds"], labels, entry.first_ms / 1000)
-        _observe(times["headgate_call_seconds"], labels, entry.total_ms / 1000)
-        if entry.cache == "hit":
-            _count(counters["headgate_cache_saved_usd"], labels, entry.saved)
+        _observe(times["headgate_first_event_seconds"], labels, [call.first_ms or 0.0 for call in spoke])
+        _observe(times["headgate_call_seconds"], labels, [call.total_ms for call in spoke])
+        if one.cache == "hit":
+            _count(counters["headgate_cache_saved_usd"], labels, sum(map(_saved, spoke)))
             return
-        for kind, tokens in (("in", entry.tokens_in), ("out", entry.tokens_out)):
-            _count(counters["headgate_tokens"], (*labels, kind), tokens)
-        details = (("cached", entry.cached), ("cache_write", entry.cache_write), ("reasoning", entry.reasoning))
-        for detail, tokens in details:
-            if tokens:
-                _count(counters["headgate_token_details"], (*labels, detail), tokens)
-        if entry.estimated:
-            _count(counters["headgate_estimated_calls"], labels)
-        if entry.cost is not None:
-            _count(counters["headgate_cost_usd"], labels, entry.cost)
-        elif entry.tokens_in or entry.tokens_out:
-            _count(counters["headgate_unpriced_calls"], labels)
+        for kind, tokens in _TOKENS.items():
+            _count(counters["headgate_tokens"], (*labels, kind), sum(map(tokens, spoke)))
+        for detail, tokens in _DETAILS.items():
+            if amount := sum(map(tokens, spoke)):
+                _count(counters["headgate_token_details"], (*labels, detail), amount)
+        if one.estimated:
+            _count(counters["headgate_estimated_calls"], labels, len(spoke))
+        costs = [call.cost for call in spoke if call.cost is not None]
+        if costs:
+            _count(counters["headgate_cost_usd"], labels, sum(costs))
+        if len(costs) < len(spoke) and (
+            unpriced := sum(call.cost is None and call.tokens_in + call.tokens_out > 0 for call in spoke)
+        ):
+            _count(counters["headgate_unpriced_calls"], labels, unpriced)
 
-    def _count_tries(self, entry: Entry) -> None:
+    def _count_tries(self, call: Entry, calls: int) -> None:
+        """Count the attempts of so many calls like this one."""
         counters = self._counts.counters
         before = ""
-        for attempt in entry.tried:
-            _count(counters["headgate_tries"], (attempt.target, attempt.error))
+        for attempt in call.tried:
+            _count(counters["headgate_tries"], (attempt.target, attempt.error), calls)
             if attempt.target == before:
-                _count(counters["headgate_retries"], (before,))
+                _count(counters["headgate_retries"], (before,), calls)
             elif before:
-                _count(counters["headgate_fallbacks"], (before,))
+                _count(counters["headgate_fallbacks"], (before,), calls)
             before = attempt.target
 
 
@@ -164,10 +184,13 @@ def _count(counts: dict[Labels, float], labels: Labels, amount: float = 1) -> No
     counts[labels] = counts.get(labels, 0) + amount
 
 
-def _observe(times: dict[Labels, list[float]], labels: Labels, seconds: float) -> None:
+def _observe(times: dict[Labels, list[float]], labels: Labels, durations: Iterable[float]) -> None:
+    """Put durations, in milliseconds, into a histogram."""
     numbers = _numbers(times, labels)
-    numbers[bisect_left(SECONDS, seconds)] += 1
-    numbers[-1] += seconds
+    for duration in durations:
+        seconds = duration / 1000
+        numbers[bisect_left(SECONDS, seconds)] += 1
+        numbers[-1] += seconds
 
 
 def _merge(times: dict[Labels, list[float]], labels: Labels, more: list[float]) -> None:
