@@ -92,7 +92,7 @@ def glance(body: bytes) -> tuple[str, int, int] | None:
 
 
 def goes_on(chunk: bytes) -> bool:
-    """Whether a chunk of a stream has but another piece of the first choice: no end, no usage, no tool call, no error."""
+    """Whether a chunk of a stream is but a piece of the first choice: no end, no usage, no tool call, no error."""
     try:
         _decode_chunk(chunk)
         if not chunk.isascii():
