@@ -119,18 +119,18 @@ class Routes:
         return [*self.named.values(), *self._direct.values()]
 
 
-async def first_to_speak(
+def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
-) -> T:
+) -> Coroutine[Any, Any, T]:
     """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault if none does."""
     targets = list(route.targets if route.order is None else route.order(route.targets))
     if route.hedge is None:
-        return await _first(targets, route, call, system, spoken, ask)
+        return _first(targets, route, call, system, spoken, ask)
 
     def leg(said: Spoken) -> Coroutine[Any, Any, T]:
         return _first(targets, route, call, system, said, ask)
 
-    return await hedged(route.hedge, leg, spoken, more=lambda: bool(targets))
+    return hedged(route.hedge, leg, spoken, more=lambda: bool(targets))
 
 
 async def _first(
@@ -219,12 +219,14 @@ async def begun(provider: Provider, call: Call) -> tuple[Event, Events]:
         raise
 
 
-async def whole(provider: Provider, call: Call) -> Sequence[Event]:
+def whole(provider: Provider, call: Call) -> Awaitable[Sequence[Event]]:
     """All events of a provider's answer at once. Raises Faults."""
     # Asked for by name: isinstance against a Protocol would cost more than the rest of the router.
     answer: Callable[[Call], Awaitable[Sequence[Event]]] | None = getattr(provider, "answer", None)
-    if answer is not None:
-        return await answer(call)
+    return _gathered(provider, call) if answer is None else answer(call)
+
+
+async def _gathered(provider: Provider, call: Call) -> Sequence[Event]:
     async with aclosing(provider.events(call)) as events:
         return [event async for event in events]
 

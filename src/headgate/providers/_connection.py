@@ -34,6 +34,43 @@ class Connection(asyncio.BufferedProtocol):
     go, one at a time; all connections of an event loop may share it. Its size bounds what a slow reader's stream holds.
     """
 
+    __slots__ = (
+        "_alarm",
+        "_alarm_at",
+        "_answering",
+        "_bare",
+        "_bounds",
+        "_clocks",
+        "_done",
+        "_doubtful",
+        "_end",
+        "_ends",
+        "_fault",
+        "_fields",
+        "_inbox",
+        "_informational",
+        "_keep",
+        "_loop",
+        "_lost",
+        "_parser",
+        "_parts",
+        "_paused",
+        "_rests",
+        "_since",
+        "_size",
+        "_speaking",
+        "_transport",
+        "_until_close",
+        "_used",
+        "_waiter",
+        "_waiting",
+        "closed",
+        "headers",
+        "on_body",
+        "on_header",
+        "status",
+    )
+
     def __init__(self, bounds: Bounds, lost: Callable[[Connection], None], inbox: memoryview) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}

@@ -104,30 +104,21 @@ class HttpWire:
         ends, end = monotonic() + clocks.total, "total"
         if deadline < ends:
             ends, end = deadline, "deadline"
-        connection = self._pool.rested()
-        if connection is not None:
+        connection = self._pool.rested() or await self._connection(clocks, ends, end)
+        while True:
             try:
-                return await self._asked(connection, head, ask, clocks, ends, end)
-            except UpstreamDown:
-                if not connection.stale:
-                    raise
-                self._pool.distrust()
-        connection = await self._connection(clocks, ends, end)
-        return await self._asked(connection, head, ask, clocks, ends, end)
-
-    async def _asked(
-        self, connection: Connection, head: bytes, ask: Ask, clocks: Clocks, ends: float, end: str
-    ) -> Connection:
-        try:
-            connection.send(head, ask.body, clocks, ends, end)
-            await connection.answered()
-            headers = connection.headers
-            if not 200 <= connection.status < 300 or not fits(headers.get(b"content-type", b""), ask.stream):
+                connection.send(head, ask.body, clocks, ends, end)
+                await connection.answered()
+                headers = connection.headers
+                if 200 <= connection.status < 300 and fits(headers.get(b"content-type", b""), ask.stream):
+                    return connection
                 raise await refusal(connection, ask.stream, self._bounds)
-        except BaseException:
-            self._pool.give(connection)
-            raise
-        return connection
+            except BaseException as error:
+                self._pool.give(connection)
+                if not (connection.stale and isinstance(error, UpstreamDown)):
+                    raise
+            self._pool.distrust()
+            connection = await self._connection(clocks, ends, end)
 
     async def aclose(self) -> None:
         """Close every connection, also those in use."""

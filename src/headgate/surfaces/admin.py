@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
+from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.config import ConfigError
@@ -226,7 +227,7 @@ def state_of(target: Target) -> dict[str, Any]:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    kept = {name: value for name, value in msgspec.to_builtins(entry).items() if name not in PASSING}
+    kept = {name: value for name, value in structs.asdict(entry).items() if name not in PASSING}
     return {**kept, "cost_usd": entry.cost_usd}
 
 

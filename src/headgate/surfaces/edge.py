@@ -109,21 +109,21 @@ class Edge:
     def handler(self, endpoint: Endpoint | OneShot) -> Handler:
         """The ASGI application of one endpoint."""
 
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        def handle(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
             line = Line(scope.get("headgate.connection"), receive)
             headers = scope["headers"]
             arrival = Arrival(headers, dict(headers), scope.get("client"), None, receive)
-            await self._handle(endpoint, arrival, Response(send, request_id_of(scope)), line)
+            return self._handle(endpoint, arrival, Response(send, request_id_of(scope)), line)
 
         return handle
 
     def direct(self, endpoint: Endpoint | OneShot) -> Callable[[Direct], Coroutine[Any, Any, None]]:
         """The same endpoint's handler on the fast lane."""
 
-        async def handle(direct: Direct) -> None:
+        def handle(direct: Direct) -> Coroutine[Any, Any, None]:
             connection = direct.connection
             arrival = Arrival(direct.headers, direct.named, connection.client, direct.body, None)
-            await self._handle(endpoint, arrival, direct, Line(connection, None))
+            return self._handle(endpoint, arrival, direct, Line(connection, None))
 
         return handle
 
@@ -195,45 +195,56 @@ class Edge:
         answer = partial(self._answer, endpoint, who, call)
         await once(self._runtime.idempotency, claimed, body, response, endpoint.surface, answer)
 
-    async def _answer(self, endpoint: Endpoint | OneShot, who: Principal, call: Call, response: Response) -> None:
-        gate = self._runtime.gate
+    def _answer(
+        self, endpoint: Endpoint | OneShot, who: Principal, call: Call, response: Response
+    ) -> Coroutine[Any, Any, None]:
+        """Answer a call; no coroutine of its own, since every piece of a stream would come through it."""
         if isinstance(endpoint, OneShot):
-            opened, entry, body = await endpoint.ask(gate, who, call)
-            await response.whole(200, body, told(opened, entry) + id_line(endpoint.surface, call.id))
-            return
-        if endpoint.prepare is not None:
-            await endpoint.prepare(self._runtime, who, call)
-        own = await endpoint.ask(self._runtime, who, call) if endpoint.ask is not None else None
+            return self._one_shot(endpoint, who, call, response)
         if call.stream:
-            async with aclosing(own or gate.answer(who, call)) as events:
-                await self._stream(endpoint, who, call, events, response)
-            return
-        opened, reply = await gate.reply(who, call) if own is None else await folded(own)
+            return self._stream(endpoint, who, call, response)
+        return self._whole(endpoint, who, call, response)
+
+    async def _one_shot(self, endpoint: OneShot, who: Principal, call: Call, response: Response) -> None:
+        opened, entry, body = await endpoint.ask(self._runtime.gate, who, call)
+        await response.whole(200, body, told(opened, entry) + id_line(endpoint.surface, call.id))
+
+    async def _whole(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
+        own = await self._own(endpoint, who, call) if endpoint.prepare or endpoint.ask else None
+        opened, reply = await self._runtime.gate.reply(who, call) if own is None else await folded(own)
         body = endpoint.whole(call, reply)
         if endpoint.finish is not None:
             await endpoint.finish(self._runtime, who, call, body)
         assert reply.entry is not None  # noqa: S101 - the gate's promise
         await response.whole(200, body, told(opened, reply.entry) + id_line(endpoint.surface, call.id))
 
-    async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, events: Events, response: Response) -> None:
-        writer = endpoint.writer(call)
-        opened = await anext(events)
-        assert type(opened) is Open  # noqa: S101 - the gate's promise
-        await response.start(200, _STREAM + said(opened) + id_line(endpoint.surface, call.id))
-        silence = Silence(response, self._heartbeat)
-        try:
-            async for event in events:
-                data = writer.feed(event)
-                if type(event) is Receipt and endpoint.finish is not None:
-                    await endpoint.finish(self._runtime, who, call, data)
-                if data:
-                    await response.write(data)
-            await response.end()
-        except Fault as fault:
-            await response.write(writer.fail(body_of(fault, endpoint.surface, call.id)))
-            await response.end()
-        finally:
-            silence.stop()
+    async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
+        own = await self._own(endpoint, who, call) if endpoint.prepare or endpoint.ask else None
+        async with aclosing(own or self._runtime.gate.answer(who, call)) as events:
+            writer = endpoint.writer(call)
+            opened = await anext(events)
+            assert type(opened) is Open  # noqa: S101 - the gate's promise
+            await response.start(200, _STREAM + said(opened) + id_line(endpoint.surface, call.id))
+            silence = Silence(response, self._heartbeat)
+            try:
+                async for event in events:
+                    data = writer.feed(event)
+                    if type(event) is Receipt and endpoint.finish is not None:
+                        await endpoint.finish(self._runtime, who, call, data)
+                    if data:
+                        await response.write(data)
+                await response.end()
+            except Fault as fault:
+                await response.write(writer.fail(body_of(fault, endpoint.surface, call.id)))
+                await response.end()
+            finally:
+                silence.stop()
+
+    async def _own(self, endpoint: Endpoint, who: Principal, call: Call) -> Events | None:
+        """Complete the call, and have the endpoint answer it where it has a way of its own."""
+        if endpoint.prepare is not None:
+            await endpoint.prepare(self._runtime, who, call)
+        return await endpoint.ask(self._runtime, who, call) if endpoint.ask is not None else None
 
 
 async def folded(events: Events) -> tuple[Open, Reply]:
