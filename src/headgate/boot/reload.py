@@ -59,9 +59,7 @@ async def take_over(runtime: Runtime, sources: dict[str, Source]) -> list[str]:
     # Nothing from here on can fail.
     runtime.ring.configure(keys)
     before, runtime.identify, runtime.address = runtime.identify, identify, address
-    admission = runtime.admission
-    admission.routes, admission.rules, admission.tiers = routes, rules, new.tiers
-    admission.prices = prices
+    runtime.admission.configure(routes, new.tiers, rules, prices)
     runtime.recipes = recipes
     runtime.reuse = reuse_of(new)
     runtime.gate.cache.ttl, runtime.gate.cache.max_entry = new.cache.ttl, new.cache.max_entry

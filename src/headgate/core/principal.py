@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Principal(Struct, frozen=True, kw_only=True):
+class Principal(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A recognised caller. `tenant` scopes everything the caller owns: caches, documents, conversations, usage.
 
     `models` narrows what the tier allows (patterns over public names and `provider/model`); `limits` are rules of the

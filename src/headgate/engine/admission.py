@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from headgate.config import Tier
 from headgate.core.call import Call
 from headgate.core.entry import Entry
@@ -18,12 +20,22 @@ from headgate.engine.history import fit
 from headgate.engine.hold import Hold, status_of
 from headgate.engine.ledger import Ledger, new_id
 from headgate.engine.levels import fault_of, name_of
-from headgate.engine.limits import METERED, RuleBook
+from headgate.engine.limits import METERED, Plan, RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
 from headgate.engine.worst import worst_case
 
+PASSES = 10_000
+
 _ADMIN = Tier(system_prompt="replace")
+
+
+class Pass(Struct, frozen=True):
+    """What holds for all calls of a caller to a model: its route, the policy on system prompts, the limits' plan."""
+
+    route: Route
+    policy: str
+    plan: Plan
 
 
 class Admission:
@@ -38,12 +50,17 @@ class Admission:
         ledger: Ledger,
         prices: Prices,
     ) -> None:
+        self.limiter = limiter
+        self._ledger = ledger
+        self.configure(routes, tiers, rules, prices)
+
+    def configure(self, routes: Routes, tiers: Mapping[str, Tier], rules: RuleBook, prices: Prices) -> None:
+        """Decide by these from now on."""
         self.routes = routes
         self.tiers = tiers
         self.rules = rules
-        self.limiter = limiter
-        self._ledger = ledger
         self.prices = prices
+        self._passes: dict[tuple[Principal, str, bool], Pass] = {}
 
     async def admit(self, who: Principal, call: Call, *, free: bool = False, part: bool = False) -> Hold:
         """A Hold for the call; a free one uses no tokens and no money.
@@ -54,13 +71,10 @@ class Admission:
         """
         entry = entry_of(who, call)
         try:
-            route = self.routes.find(call.model)
-            entry.model = entry.model or route.name
-            tier = self.tier_of(who)
-            if not part:
-                self.check_right(who, tier, route)
-            system = route.system(tier.system_prompt)
-            plan = self.rules.plan(who, route.name)
+            entry.model = entry.model or self.routes.default
+            given = self._passes.get((who, call.model, part)) or self._pass(who, call.model, part=part)
+            route, plan = given.route, given.plan
+            system = route.system(given.policy)
             most = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
             dropped = 0
             if route.window is not None and not free and (dropped := fit(call, route.window, system)):
@@ -98,6 +112,17 @@ class Admission:
             entry.limit, entry.limit_kind = name_of(refusing), refusing.kind
         fault.recorded = True
         await self._ledger.written(entry)
+
+    def _pass(self, who: Principal, model: str, *, part: bool) -> Pass:
+        """Look up what the caller may do with the model, and remember it. Raises NotFound, Forbidden."""
+        route = self.routes.find(model)
+        tier = self.tier_of(who)
+        if not part:
+            self.check_right(who, tier, route)
+        if len(self._passes) >= PASSES:
+            self._passes.clear()
+        given = self._passes[who, model, part] = Pass(route, tier.system_prompt, self.rules.plan(who, route.name))
+        return given
 
     def check_right(self, who: Principal, tier: Tier, route: Route) -> None:
         """Raise Forbidden where the tier or the key does not allow the model."""

@@ -37,7 +37,7 @@ _encode = json.Encoder().encode
 
 def new_id() -> str:
     """An entry's id: 28 hexadecimal digits that sort by time, microseconds first, then 60 random bits."""
-    return f"{time.time_ns() // 1000:013x}{getrandbits(60):015x}"
+    return (time.time_ns() // 1000 << 60 | getrandbits(60)).to_bytes(14, "big").hex()
 
 
 class Ledger:

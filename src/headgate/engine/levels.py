@@ -29,8 +29,10 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
     tightest: dict[str, Level] = {}
     for level in levels:
         want = level.want
-        if not want.private and _tighter(level, tightest.setdefault(want.kind, level)):
-            tightest[want.kind] = level
+        if not want.private:
+            other = tightest.get(want.kind)
+            if other is None or _tighter(level, other):
+                tightest[want.kind] = level
     lines, states, policies = b"", b"", b""
     for level in tightest.values():
         want = level.want

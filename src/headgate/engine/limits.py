@@ -68,19 +68,18 @@ class RuleBook:
         self._tiers = {name: parse_rules(values) for name, values in tiers.items()}
         self._models = {name: parse_rules(values) for name, values in (models or {}).items()}
         self._service = parse_rules(service or {})
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._plans: dict[tuple[Principal, str], Plan] = {}
 
     def plan(self, principal: Principal, model: str) -> Plan:
         """What a caller's calls to a model must be granted.
 
         Raises Forbidden for a tier that the configuration does not know: nobody is let in without limits by a typo.
         """
-        key = (principal.kind, principal.id, principal.tier, principal.key_id, principal.limits, model)
-        plan = self._plans.get(key)
+        plan = self._plans.get((principal, model))
         if plan is None:
             if len(self._plans) >= PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = self._plan(principal, model)
+            plan = self._plans[principal, model] = self._plan(principal, model)
         return plan
 
     def wants(self, principal: Principal, model: str, address: str, tokens: int, spend: int) -> tuple[Want, ...]:

@@ -96,6 +96,8 @@ class OpenAI(_http.HttpProvider):
 
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
+        if call.dialect == self.dialect and not self._responds(call.model):
+            return self._ask("/chat/completions", self._forward(call), call.model, stream=call.stream)
         if self._responses and call.dialect == RESPONSES:
             body = openai_responses_request.forward(call)
             return self._ask("/responses", body, call.model, stream=call.stream)
@@ -105,20 +107,18 @@ class OpenAI(_http.HttpProvider):
         if self._responds(call.model):
             body = _encode(openai_responses_request.request(call.prompt, call.model, stream=call.stream))
             return self._ask("/responses", body, call.model, stream=call.stream)
-        same = call.dialect == self.dialect
-        body = self._forward(call) if same else self._translate(call)
-        return self._ask("/chat/completions", body, call.model, stream=call.stream)
+        return self._ask("/chat/completions", self._translate(call), call.model, stream=call.stream)
 
     def reader(self, call: Call) -> Reader:
         """A watcher that passes the answer on where the caller speaks the dialect, else a full reader."""
+        if call.dialect == self.dialect and not self._responds(call.model):
+            return self.watched() if call.stream else WholeWatcher()
         if self._responses and call.dialect == RESPONSES:
             return openai_responses_reader.watcher(stream=call.stream)
         if self._completes(call):
             return Watcher() if call.stream else openai_completions.WholeWatcher()
         if self._responds(call.model):
             return openai_responses_reader.reader(stream=call.stream)
-        if call.dialect == self.dialect:
-            return self.watched() if call.stream else WholeWatcher()
         return self.streamed() if call.stream else self.whole()
 
     def refused(self, call: Call, answered: Answered) -> Fault:

@@ -18,7 +18,7 @@ from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
 from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
 from headgate.surfaces.faults import body_of, surface_of
 from headgate.surfaces.ids import id_of
-from headgate.surfaces.lines import Headers
+from headgate.surfaces.lines import Headers, lines_of
 from headgate.surfaces.response import CLOSE
 
 HEAD_BYTES = 64 * 1024
@@ -68,6 +68,8 @@ class Connection(HttpToolsProtocol):
         self.phase = _HEAD
         self.since = 0.0
         self.taken = 0
+        self._defaults: Headers = []
+        self._default_lines = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects: its head is awaited."""
@@ -163,15 +165,19 @@ class Connection(HttpToolsProtocol):
         direct = Direct(
             self,
             handler,
-            self.headers,
             named,
-            self.flow,
-            self.server_state.default_headers,
             chunked=chunked,
             keep_alive=chunked and not self.stopping and self.parser.should_keep_alive(),
         )
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
         return True
+
+    def default_lines(self) -> bytes:
+        """The lines of the server's own headers, which are another list once a second."""
+        if self._defaults is not self.server_state.default_headers:
+            self._defaults = self.server_state.default_headers
+            self._default_lines = lines_of(self._defaults)
+        return self._default_lines
 
     def _exchange(self) -> RequestResponseCycle:
         """The exchange that a complete head begins, with its ASGI scope."""

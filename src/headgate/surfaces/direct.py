@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from headgate.surfaces.ids import id_of
-from headgate.surfaces.lines import Headers, lines_of
+from headgate.surfaces.lines import Headers
 from headgate.surfaces.response import CLOSE, Response
 
 Lane = dict[tuple[bytes, bytes], Callable[["Direct"], Coroutine[Any, Any, None]]]
@@ -40,7 +39,6 @@ class Direct(Response):
 
     __slots__ = (
         "_chunked",
-        "_default_headers",
         "_flow",
         "_write",
         "body",
@@ -59,17 +57,14 @@ class Direct(Response):
         self,
         connection: Any,
         handler: Callable[[Direct], Coroutine[Any, Any, None]],
-        headers: Headers,
         named: dict[bytes, bytes],
-        flow: FlowControl,
-        default_headers: Headers,
         *,
         chunked: bool,
         keep_alive: bool,
     ) -> None:
         self.connection = connection
         self.handler = handler
-        self.headers = headers
+        self.headers: Headers = connection.headers
         self.named = named
         self.request_id = id_of(named)
         self.body = b""
@@ -79,8 +74,7 @@ class Direct(Response):
         self.more_body = True
         self.disconnected = self.started = self.response_complete = False
         self._write = connection.transport.write
-        self._flow = flow
-        self._default_headers = default_headers
+        self._flow: FlowControl = connection.flow
 
     @property
     def response_started(self) -> bool:
@@ -126,7 +120,7 @@ class Direct(Response):
             self.keep_alive = False
         elif not self.keep_alive:
             lines += CLOSE
-        defaults = _lines_of(tuple(self._default_headers))
+        defaults = self.connection.default_lines()
         return b"%b%b%bx-request-id: %b\r\n" % (STATUS_LINES[status], defaults, lines, self.request_id.encode())
 
     def _complete(self) -> None:
@@ -134,9 +128,3 @@ class Direct(Response):
         if not self.keep_alive:
             self.connection.finish()
         self.connection.on_response_complete()
-
-
-@lru_cache(maxsize=4)
-def _lines_of(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """The lines of the server's own headers, which change once a second."""
-    return lines_of([*headers])

@@ -18,6 +18,7 @@ from headgate.core.call import Call
 from headgate.core.entry import Entry
 from headgate.core.events import Open, Receipt, Reply
 from headgate.core.faults import Fault, InternalError, InvalidField, InvalidJson, Overloaded, TooLarge
+from headgate.core.money import NANO
 from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
@@ -271,9 +272,9 @@ def said(opened: Open) -> bytes:
 
 def told(opened: Open, entry: Entry) -> bytes:
     """The same of an answer that is whole, and what it took."""
-    lines = b"%bheadgate-latency-ms: %.1f\r\n" % (said(opened), entry.total_ms)
+    lines = b"%bheadgate-latency-ms: %d.%d\r\n" % (said(opened), *divmod(int(entry.total_ms * 10), 10))
     if entry.cost is not None:
-        lines += b"headgate-cost-usd: %.9f\r\n" % (entry.cost / 1e9)
+        lines += b"headgate-cost-usd: %d.%09d\r\n" % divmod(entry.cost, NANO)
     if entry.estimated:
         lines += b"headgate-estimated: true\r\n"
     return lines

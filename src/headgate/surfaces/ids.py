@@ -23,4 +23,4 @@ def id_of(named: Mapping[bytes, bytes]) -> str:
     wished = named.get(b"x-request-id")
     if wished is not None and _SANE.fullmatch(wished):
         return wished.decode()
-    return f"req_{getrandbits(96):024x}"
+    return "req_" + getrandbits(96).to_bytes(12, "big").hex()
