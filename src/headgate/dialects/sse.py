@@ -102,7 +102,7 @@ class Frames:
 
 def _is_line(chunk: bytes) -> bool:
     """Whether the bytes are one line and a blank one."""
-    return chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n") and b"\r" not in chunk
+    return chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n") and chunk.find(b"\r") < 0
 
 
 class SseReader:

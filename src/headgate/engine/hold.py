@@ -83,7 +83,7 @@ class Hold:
     def opening(self) -> Open:
         """What may be said once a target speaks, or Headgate itself does where none had to be asked."""
         target = self.spoken.target
-        model, provider = (self.route.name, OURSELVES) if target is None else (target.model, target.provider_name)
+        model, provider = (self.route.name, OURSELVES) if target is None else (target.model, target.upstream.name)
         return Open(model, provider, self.entry.cache, self._grant.levels, self.dropped)
 
     def note(self, event: Event) -> None:
@@ -133,7 +133,7 @@ class Hold:
             entry.estimated = True
         target = self.spoken.target
         if target is not None:
-            entry.provider, entry.target, entry.tries = target.provider_name, target.model, self.spoken.tries
+            entry.provider, entry.target, entry.tries = target.upstream.name, target.model, self.spoken.tries
             if self.spoken.failed and entry.cache != "hit":
                 entry.attempts = self._attempts(status, error)
             if spoke:

@@ -41,7 +41,7 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
         reset = ceil(level.reset_after)
         if told.openai:
             lines += told.openai % (left, duration(reset))
-        frees = 0 if level.never else ceil(level.retry_after)
+        frees = ceil(level.retry_after) if level.retry_after and not level.never else 0
         states += told.state % ((left, frees or reset) if want.window else left)
         policies += told.policy
     return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (lines, states[2:], policies[2:]) if states else b""

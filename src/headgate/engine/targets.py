@@ -79,11 +79,6 @@ class Target(Struct, eq=False):
         return f"{self.upstream.name}/{self.model}"
 
     @property
-    def provider_name(self) -> str:
-        """The provider's configured name."""
-        return self.upstream.name
-
-    @property
     def provider(self) -> Provider:
         """The provider, with its first key."""
         return self.upstream.keys[0].provider

@@ -57,7 +57,7 @@ def worst_case(
     if not metered:
         return 0, 0
     tokens_in = most_tokens_in(call, route) + (len(system.text.encode()) if system is not None else 0)
-    found = (prices.find(target.provider_name, target.model) for target in route.targets)
+    found = (prices.find(target.upstream.name, target.model) for target in route.targets)
     priced = [price for price in found if price is not None]
     if call.max_tokens is None:
         call.bound(_affordable(tokens_in, call.n, metered, priced))

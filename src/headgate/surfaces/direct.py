@@ -116,7 +116,7 @@ class Direct(Response):
             self.connection.finish()
 
     def _head(self, status: int, lines: bytes) -> bytes:
-        if CLOSE in lines:
+        if lines.endswith(CLOSE):
             self.keep_alive = False
         elif not self.keep_alive:
             lines += CLOSE

@@ -46,7 +46,7 @@ def _model(runtime: Runtime, name: str) -> dict[str, Any]:
         "id": name,
         "object": "model",
         "created": since,
-        "owned_by": target.provider_name,
+        "owned_by": target.upstream.name,
         "type": "model",
         "display_name": name,
         "created_at": datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z"),
