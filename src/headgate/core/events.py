@@ -183,13 +183,18 @@ class Reply(Struct):
 
     def add(self, event: Event) -> None:
         """Take in one more event."""
+        # An answer that is passed on has but these three; a pattern asks each class in turn, which costs more.
+        if type(event) is Verbatim:
+            self.verbatim = self.verbatim + event.data if self.verbatim else event.data
+        elif type(event) is Usage:
+            self.usage = event
+        elif type(event) is Done:
+            self.choice(event.choice).done = event
+        else:
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
         match event:
-            case Verbatim():
-                self.verbatim = self.verbatim + event.data if self.verbatim else event.data
-            case Usage():
-                self.usage = event
-            case Done():
-                self.choice(event.choice).done = event
             case Text():
                 choice = self.choice(event.choice)
                 choice.text += event.text

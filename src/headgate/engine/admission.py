@@ -23,6 +23,7 @@ from headgate.engine.levels import fault_of, name_of
 from headgate.engine.limits import METERED, Plan, RuleBook
 from headgate.engine.prices import Prices
 from headgate.engine.routing import Route, Routes
+from headgate.engine.targets import Spoken
 from headgate.engine.worst import worst_case
 
 PASSES = 10_000
@@ -69,9 +70,8 @@ class Admission:
 
         Raises NotFound, Forbidden, ContextTooLong, RateLimited, BudgetExhausted, all written down.
         """
-        entry = entry_of(who, call)
+        entry = entry_of(who, call, self.routes.default)
         try:
-            entry.model = entry.model or self.routes.default
             given = self._passes.get((who, call.model, part)) or self._pass(who, call.model, part=part)
             route, plan = given.route, given.plan
             system = route.system(given.policy)
@@ -86,7 +86,8 @@ class Admission:
         except Fault as fault:
             await self.refuse(entry, fault)
             raise
-        return Hold(entry, call, route, system, grant, self._ledger, self.prices, dropped)
+        spoken = Spoken(since=entry.at)
+        return Hold(entry, route, system, spoken, dropped, call, grant, self._ledger, self.prices)
 
     async def check(self, who: Principal, call: Call) -> None:
         """Refuse, and write down, what would be refused now in any case; for calls that take work before `admit`.
@@ -148,19 +149,19 @@ class Admission:
         return tier
 
 
-def entry_of(who: Principal | None, call: Call) -> Entry:
-    """The beginning of a call's ledger row."""
-    entry = Entry(
+def entry_of(who: Principal | None, call: Call, default: str = "") -> Entry:
+    """The beginning of a call's ledger row; `default` is the model that it is for where it names none."""
+    return Entry(
         id=new_id(),
         at=time.time(),
         request_id=call.id,
+        kind="nobody" if who is None else who.kind,
+        principal="" if who is None else who.id,
+        key_id="" if who is None else who.key_id,
+        tier="" if who is None else who.tier,
         address=call.address,
         surface=call.surface,
         stream=call.stream,
-        model=call.model,
+        model=call.model or default,
+        trace=call.trace,
     )
-    if call.trace is not None:
-        entry.trace = call.trace
-    if who is not None:
-        entry.kind, entry.principal, entry.key_id, entry.tier = who.kind, who.id, who.key_id, who.tier
-    return entry

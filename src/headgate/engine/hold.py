@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec import Struct, field
+
 from headgate.core.call import Call, System
 from headgate.core.entry import Attempt, Entry
 from headgate.core.events import Done, Event, Open, Reply, Text, Thinking, ToolArgs, Usage, Verbatim
@@ -19,49 +21,25 @@ OURSELVES = "headgate"
 TOKEN = 4  # bytes of English text a token, for answers whose provider did not count
 
 
-class Hold:
-    """One admitted call: its route, its ledger entry in the making, and the amounts reserved for it."""
+class Hold(Struct, eq=False):
+    """One admitted call: its route, its ledger entry in the making, and the amounts reserved for it.
 
-    __slots__ = (
-        "_bytes",
-        "_call",
-        "_counted",
-        "_grant",
-        "_ledger",
-        "_prices",
-        "_start",
-        "dropped",
-        "entry",
-        "route",
-        "safe",
-        "spoken",
-        "system",
-    )
+    `dropped` entries of its conversation were left out. `safe` says, once it is closed, that the entry is.
+    """
 
-    def __init__(
-        self,
-        entry: Entry,
-        call: Call,
-        route: Route,
-        system: System | None,
-        grant: Grant,
-        ledger: Ledger,
-        prices: Prices,
-        dropped: int = 0,
-    ) -> None:
-        self.entry = entry
-        self.route = route
-        self.system = system
-        self.spoken = Spoken(since=entry.at)
-        self.dropped = dropped
-        self._grant = grant
-        self._ledger = ledger
-        self._prices = prices
-        self._call = call
-        self._start = time.monotonic()
-        self._bytes = 0
-        self._counted = False
-        self.safe = False
+    entry: Entry
+    route: Route
+    system: System | None
+    spoken: Spoken
+    dropped: int
+    _call: Call
+    _grant: Grant
+    _ledger: Ledger
+    _prices: Prices
+    safe: bool = False
+    _start: float = field(default_factory=time.monotonic)
+    _bytes: int = 0
+    _counted: bool = False
 
     def __enter__(self) -> Hold:
         return self

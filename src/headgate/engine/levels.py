@@ -31,7 +31,7 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
         want = level.want
         if not want.private:
             other = tightest.get(want.kind)
-            if other is None or _tighter(level, other):
+            if other is None or (level.left, -level.retry_after) < (other.left, -other.retry_after):
                 tightest[want.kind] = level
     lines, states, policies = b"", b"", b""
     for level in tightest.values():
@@ -45,10 +45,6 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
         states += told.state % ((left, frees or reset) if want.window else left)
         policies += told.policy
     return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (lines, states[2:], policies[2:]) if states else b""
-
-
-def _tighter(level: Level, other: Level) -> bool:
-    return level.left < other.left or (level.left == other.left and level.retry_after > other.retry_after)
 
 
 class _Told(Struct, frozen=True):

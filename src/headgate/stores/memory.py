@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
+from msgspec import Struct
+
 from headgate.core.faults import Overloaded
 from headgate.core.limit import Level, Want
 from headgate.core.seams import Grant, Refusal
@@ -139,19 +141,14 @@ _NEW: _Meter = _Gauge()
 """Stands for every meter that was never needed: nothing used. Nothing is ever taken from it."""
 
 
-class MemoryGrant:
+class MemoryGrant(Struct, eq=False):
     """Remembers where its amounts stand, until it is settled."""
 
-    __slots__ = ("_clock", "_meters", "_open", "_places", "_wants")
-
-    def __init__(
-        self, wants: Sequence[Want], meters: list[_Meter], places: list[int], clock: Callable[[], float]
-    ) -> None:
-        self._wants = wants
-        self._meters = meters
-        self._places = places
-        self._clock = clock
-        self._open = True
+    _wants: Sequence[Want]
+    _meters: list[_Meter]
+    _places: list[int]
+    _clock: Callable[[], float]
+    _open: bool = True
 
     @property
     def levels(self) -> Sequence[Level]:

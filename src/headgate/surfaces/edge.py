@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -87,7 +87,7 @@ class OneShot(Struct, frozen=True):
     stream: bool = False
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True):
     """A request as it came: its headers, also by name, the socket's peer, its body, or what must be asked for it."""
 
     headers: Headers

@@ -6,26 +6,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from msgspec import Struct
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-class Line:
+class Line(Struct):
     """The caller's line while its call is answered: when it is cut, the call is cancelled.
 
     Headgate's own server tells at once; under another one a task waits for `http.disconnect`.
     """
 
-    __slots__ = ("_connection", "_receive", "_task", "_watch", "cut")
-
-    def __init__(self, connection: Any, receive: Receive | None) -> None:
-        self._connection = connection
-        self._receive = receive
-        self._watch: asyncio.Task[None] | None = None
-        self.cut = False
+    _connection: Any
+    _receive: Receive | None
+    _task: asyncio.Task[Any] | None = None
+    _watch: asyncio.Task[None] | None = None
+    cut: bool = False
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - ASGI servers run applications in tasks
         self._task = task
         if self._connection is not None:
             self._connection.on_hang_up = self._hang_up
@@ -39,12 +38,13 @@ class Line:
             self._connection.on_hang_up = None
         elif self._watch is not None:
             self._watch.cancel()
-        if self.cut:
+        if self.cut and self._task is not None:
             self._task.uncancel()
 
     def _hang_up(self) -> None:
         self.cut = True
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     async def _wait(self) -> None:
         assert self._receive is not None  # noqa: S101 - without a connection of ours there is one
