@@ -100,7 +100,7 @@ class Routes:
         provider_name, slash, asked = (model or self.default).partition("/")
         upstream = self.upstreams.get(provider_name)
         if not self.direct or not slash or not _NAME.fullmatch(asked) or upstream is None:
-            raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
+            raise unknown(model)
         name = f"{provider_name}/{asked}"
         target = self.targets.get(name) or Target(upstream, asked)
         route = Route(name, (target,))
@@ -117,6 +117,11 @@ class Routes:
     def all(self) -> Sequence[Route]:
         """Every route in use: the named ones, then those asked for directly."""
         return [*self.named.values(), *self._direct.values()]
+
+
+def unknown(model: str) -> NotFound:
+    """The fault of a name that is no model's, or none of those that this caller may know of."""
+    return NotFound(f"the model {model[:100]!r} does not exist here: /v1/models lists those that do", field="model")
 
 
 def first_to_speak(

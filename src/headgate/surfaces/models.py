@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from headgate.core.faults import NotFound
 from headgate.core.principal import Principal
+from headgate.engine.routing import unknown
 from headgate.runtime import Runtime
 from headgate.surfaces.depends import Caller, Running
 from headgate.surfaces.said import named, told
@@ -30,7 +31,7 @@ async def model(model: str, who: Caller, runtime: Running) -> dict[str, Any]:
     """One model, by its public name or as `provider/model`."""
     name = runtime.admission.routes.find(model).name
     if not _may(who, runtime, name):
-        raise NotFound(f"the model {model[:100]!r} does not exist here", field="model")
+        raise unknown(model)
     return _model(runtime, name)
 
 

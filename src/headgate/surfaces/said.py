@@ -34,7 +34,7 @@ SAMPLES: tuple[Fault, ...] = (
     faults.InvalidField("temperature must be a number from 0 to 2", field="temperature"),
     faults.TooLarge("the body is larger than 20971520 bytes"),
     faults.TooSlow("the request's body did not arrive in time"),
-    faults.NotFound("the model 'gpt-9' does not exist here", field="model"),
+    faults.NotFound("the model 'gpt-9' does not exist here: /v1/models lists those that do", field="model"),
     faults.ContextTooLong("the prompt is too long for the model"),
     faults.Unsupported("this model takes files as data, not by URL", field="messages"),
     faults.Unauthenticated("The credential is not valid."),
