@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -21,6 +21,8 @@ from headgate.providers._faults import fault_of
 
 STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
 """What a Reader stumbles with over an answer whose parts are not of the kinds that its dialect has."""
+
+_FAILURES = (Answered, Fault, *STRANGE)
 
 _LEAST_SECRET = 6
 """Characters of a setting that is taken for a secret wherever it turns up."""
@@ -139,13 +141,8 @@ class HttpProvider:
                         yield event
             for event in reader.close():
                 yield event
-        except Answered as answered:
-            raise self._discreet(self.refused(call, answered)) from None
-        except Fault as fault:
-            self._discreet(fault)
-            raise
-        except STRANGE as error:
-            raise _strange(error) from error
+        except _FAILURES as error:
+            self._failed(call, error)
 
     async def answer(self, call: Call) -> Sequence[Event]:
         """Ask for a whole answer, and say all that it says."""
@@ -153,13 +150,8 @@ class HttpProvider:
         try:
             reader.feed(await self.wire.fetch(ask, call.clocks, call.deadline))
             return list(reader.close())
-        except Answered as answered:
-            raise self._discreet(self.refused(call, answered)) from None
-        except Fault as fault:
-            self._discreet(fault)
-            raise
-        except STRANGE as error:
-            raise _strange(error) from error
+        except _FAILURES as error:
+            self._failed(call, error)
 
     async def fetch(self, ask: Ask, call: Call | EmbedCall) -> bytes:
         """The whole body of an answer that is no stream, within the call's time. Raises Faults."""
@@ -167,6 +159,14 @@ class HttpProvider:
             return await self.wire.fetch(_traced(ask, call), call.clocks, call.deadline)
         except Answered as answered:
             raise self._discreet(self.fault(answered)) from None
+
+    def _failed(self, call: Call, error: Exception) -> NoReturn:
+        """Raise what a failed call means, without our own secrets."""
+        if isinstance(error, Answered):
+            raise self._discreet(self.refused(call, error)) from None
+        if isinstance(error, Fault):
+            raise self._discreet(error)
+        raise _strange(error) from error
 
     def _discreet(self, fault: Fault) -> Fault:
         """The fault without our own secrets, of whatever form: an upstream may quote what it was sent."""
