@@ -50,7 +50,8 @@ class Gate:
                 async for event in events:
                     hold.note(event)
                     yield event
-        await self._written(hold)
+        if not hold.safe:
+            await self.ledger.flush()
         yield Receipt(hold.entry)
 
     async def reply(self, who: Principal, call: Call) -> tuple[Open, Reply]:
@@ -66,7 +67,8 @@ class Gate:
             for event in said:
                 reply.add(event)
             hold.took(reply)
-        await self._written(hold)
+        if not hold.safe:
+            await self.ledger.flush()
         reply.entry = hold.entry
         return hold.opening(), reply
 
@@ -96,7 +98,8 @@ class Gate:
             else:
                 embedded = await self.cache.embedded(who, call, hold, ask, wanted)
             hold.note(embedded.usage or Usage(wanted.size, 0, estimated=True))
-        await self._written(hold)
+        if not hold.safe:
+            await self.ledger.flush()
         return hold.opening(), embedded, hold.entry
 
     async def count(self, who: Principal, call: Call) -> tuple[Open, int, Entry]:
@@ -114,7 +117,8 @@ class Gate:
             tokens = tokens_of(call.aimed(call.model, hold.system, route.clocks).prompt) if counted is None else counted
             hold.entry.estimated = counted is None
             hold.entry.cost = 0
-        await self._written(hold)
+        if not hold.safe:
+            await self.ledger.flush()
         return hold.opening(), tokens, hold.entry
 
     async def unasked(self, who: Principal, call: Call) -> tuple[Open, Entry]:
@@ -125,13 +129,9 @@ class Gate:
         hold = await self.admission.admit(who, call, free=True)
         with hold:
             hold.entry.provider, hold.entry.cost, hold.entry.finish = OURSELVES, 0, "stop"
-        await self._written(hold)
-        return hold.opening(), hold.entry
-
-    async def _written(self, hold: Hold) -> None:
-        """Entries are safe at once, unless the local disk refused them: then the store must take them first."""
         if not hold.safe:
             await self.ledger.flush()
+        return hold.opening(), hold.entry
 
     async def refuse(self, who: Principal | None, surface: str, request_id: str, address: str, fault: Fault) -> None:
         """Write down a request that never became a call: nobody's credential, a body that is none."""

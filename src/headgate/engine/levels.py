@@ -33,27 +33,39 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
             other = tightest.get(want.kind)
             if other is None or (level.left, -level.retry_after) < (other.left, -other.retry_after):
                 tightest[want.kind] = level
-    lines, states, policies = b"", b"", b""
+    rules: list[_Told] = []
+    openai: list[int | bytes] = []
+    states: list[int | bytes] = []
     for level in tightest.values():
         want = level.want
         told = _told(want.scope, want.kind, want.limit, want.window)
+        rules.append(told)
         left = level.left // told.divisor
         reset = ceil(level.reset_after)
         if told.openai:
-            lines += told.openai % (left, duration(reset))
+            openai += (left, duration(reset))
         frees = ceil(level.retry_after) if level.retry_after and not level.never else 0
-        states += told.state % ((left, frees or reset) if want.window else left)
-        policies += told.policy
-    return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (lines, states[2:], policies[2:]) if states else b""
+        states += (left, frees or reset) if want.window else (left,)
+    return _form(tuple(rules)) % (*openai, *states)
 
 
-class _Told(Struct, frozen=True):
+class _Told(Struct, frozen=True, eq=False):
     """A rule's part in the headers, but for its numbers. `openai` and `state` are formats."""
 
     openai: bytes
     state: bytes
     policy: bytes
     divisor: int
+
+
+@lru_cache(maxsize=4096)
+def _form(rules: tuple[_Told, ...]) -> bytes:
+    """The format of the header lines of these rules, for OpenAI's numbers and then those of `ratelimit`."""
+    if not rules:
+        return b""
+    openai = b"".join(rule.openai for rule in rules)
+    states, policies = b", ".join(rule.state for rule in rules), b", ".join(rule.policy for rule in rules)
+    return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (openai, states, policies)
 
 
 def name_of(want: Want) -> str:
@@ -69,8 +81,8 @@ def _name(scope: str, kind: str, window: float) -> str:
 def _told(scope: str, kind: str, limit: int, window: float) -> _Told:
     name = f'"{_name(scope, kind, window)}"'
     divisor = _NANO_PER_MICRO if kind == "spend" else 1
-    policy = f", {name};q={limit // divisor}{_UNITS.get(kind, '')}" + (f";w={window:.0f}" if window else "")
-    state = f", {name};r=%d" + (";t=%d" if window else "")
+    policy = f"{name};q={limit // divisor}{_UNITS.get(kind, '')}" + (f";w={window:.0f}" if window else "")
+    state = f"{name};r=%d" + (";t=%d" if window else "")
     openai = ""
     if kind in {"requests", "tokens"}:
         openai = (

@@ -135,36 +135,34 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(UpstreamDown("the upstream closed the connection"))
             return
         if len(body) <= _JOIN_LIMIT:
-            self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+            self._transport.write(b"".join((head, b"%d\r\n\r\n" % len(body), body)))
         else:
             self._transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
             self._transport.write(body)
         due = self._since + clocks.first_event
         self._watch(min(due, ends))
 
-    async def answered(self) -> None:
-        """Wait until the head and the first bytes of the body are there, or the whole answer.
+    def news(self) -> asyncio.Future[None] | None:
+        """What comes true when there is more to `take`; None where there is already, were it the end or a fault."""
+        if self._parts or self._done or self._fault is not None:
+            return None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
-        Raises UpstreamDown, UpstreamBroken, UpstreamTimeout, if no head came.
-        """
-        while not self._parts and not self._done and self._fault is None:
-            self._waiter = self._loop.create_future()
-            await self._waiter
+    def began(self) -> None:
+        """Make sure, once there is news, that the answer has a head. Raises UpstreamDown, -Broken, -Timeout."""
         if self._fault is not None and not self.status:
             raise self._fault
 
-    async def read(self) -> bytes:
-        """The next bytes of the body, all that came since the last call; empty at its end.
+    def take(self) -> bytes:
+        """The next bytes of the body, all that came since the last call; empty at its end. Only where there is news.
 
         Raises UpstreamBroken, UpstreamTimeout.
         """
-        while not self._parts:
+        if not self._parts:
             if self._fault is not None:
                 raise self._fault
-            if self._done:
-                return b""
-            self._waiter = self._loop.create_future()
-            await self._waiter
+            return b""
         parts = self._parts
         chunk = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()

@@ -54,7 +54,10 @@ async def _start_of_body(connection: Connection, bounds: Bounds) -> bytes:
     size = 0
     try:
         inflate = inflate_for(connection.headers, bounds)
-        while size < bounds.error and (chunk := await connection.read()):
+        while size < bounds.error and not connection.over:
+            if (news := connection.news()) is not None:
+                await news
+            chunk = connection.take()
             for piece in inflate.feed(chunk) if inflate else (chunk,):
                 parts.append(piece)
                 size += len(piece)

@@ -72,7 +72,12 @@ class HttpWire:
         connection = await self._answered(ask, clocks, deadline)
         try:
             inflate = inflate_for(connection.headers, self._bounds)
-            while chunk := await connection.read():
+            while True:
+                if (news := connection.news()) is not None:
+                    await news
+                chunk = connection.take()
+                if not chunk:
+                    break
                 if inflate is None:
                     yield chunk
                 else:
@@ -90,7 +95,9 @@ class HttpWire:
             inflate = inflate_for(connection.headers, self._bounds)
             parts: list[bytes] = []
             while not connection.over:
-                chunk = await connection.read()
+                if (news := connection.news()) is not None:
+                    await news
+                chunk = connection.take()
                 parts += inflate.feed(chunk) if inflate is not None else (chunk,)
             if inflate is not None:
                 inflate.close()
@@ -108,7 +115,9 @@ class HttpWire:
         while True:
             try:
                 connection.send(head, ask.body, clocks, ends, end)
-                await connection.answered()
+                if (news := connection.news()) is not None:
+                    await news
+                connection.began()
                 headers = connection.headers
                 if 200 <= connection.status < 300 and fits(headers.get(b"content-type", b""), ask.stream):
                     return connection

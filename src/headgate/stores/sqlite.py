@@ -24,6 +24,8 @@ from headgate.stores.schema import TABLE, Migration, pending
 IDLE_READERS = 8
 CHUNK = 64
 
+sqlite3.register_adapter(bool, int)  # as it would be stored anyway, after a search for other ways to adapt it
+
 
 class SqliteDatabase:
     """A `Database` in one file, which is created, readable by its owner only, with its directory.

@@ -68,6 +68,8 @@ class Connection(HttpToolsProtocol):
         self.phase = _HEAD
         self.since = 0.0
         self.taken = 0
+        self.task: asyncio.Task[None] | None = None
+        self._rest: asyncio.Future[Direct | None] | None = None
         self._defaults: Headers = []
         self._default_lines = b""
 
@@ -83,6 +85,8 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.on_hang_up is not None:
             self.on_hang_up()
+        if self._rest is not None:
+            self._rest.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrive; a head beyond its bound is refused."""
@@ -236,11 +240,35 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle
         if type(cycle) is Direct:
             cycle.more_body = False
-            task = self.loop.create_task(cycle.handler(cycle))
-            self.tasks.add(task)
-            task.add_done_callback(cycle.over)
+            if self._rest is None:
+                self.loop.create_task(self._answer(cycle))  # noqa: RUF006 - it is among `tasks` while it works
+            else:
+                self._rest.set_result(cycle)
+                self._rest = None
         elif cycle is not None:
             super().on_message_complete()
+
+    async def _answer(self, direct: Direct | None) -> None:
+        """Answer a request, and those that follow while nothing else does: a task for each would cost more.
+
+        Where the handler breaks off, no connection is left behind that looks alive.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is one
+        while direct is not None:
+            self.task = task
+            self.tasks.add(task)
+            try:
+                await direct.handler(direct)
+            finally:
+                self.tasks.discard(task)
+                if not direct.response_complete:
+                    self.finish()
+            if self.gone or not direct.keep_alive or self._rest is not None:
+                return
+            direct.body = b""  # nobody keeps it while the connection rests
+            self._rest = self.loop.create_future()
+            direct = await self._rest
 
     def on_response_complete(self) -> None:
         """The answer is out: the next request may be answered, or awaited."""

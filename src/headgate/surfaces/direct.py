@@ -5,7 +5,6 @@ For uvicorn's protocol it stands where a `RequestResponseCycle` would, and has w
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -21,7 +20,8 @@ Lane = dict[tuple[bytes, bytes], Callable[["Direct"], Coroutine[Any, Any, None]]
 
 STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
-_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_JSON = b"\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+_CHUNKED = b"\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Silent:
@@ -85,15 +85,14 @@ class Direct(Response):
         """Write a whole JSON answer at once."""
         self.started = True
         if not self.disconnected:
-            head = self._head(status, lines)
-            self._write(b"%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            self._write(b"".join((*self._head(status, lines), _JSON % len(body), body)))
         self._complete()
 
     async def start(self, status: int, lines: bytes) -> None:
         """Write the head of a response whose body comes in pieces: the point of no return."""
         self.started = True
         if not self.disconnected:
-            self._write(self._head(status, lines) + (_CHUNKED if self._chunked else b"\r\n"))
+            self._write(b"".join((*self._head(status, lines), _CHUNKED if self._chunked else b"\r\n\r\n")))
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body; waits while the client is slow."""
@@ -109,19 +108,19 @@ class Direct(Response):
             self._write(b"0\r\n\r\n")
         self._complete()
 
-    def over(self, task: asyncio.Task[None]) -> None:
-        """The handler has ended; one that broke off leaves no connection behind that looks alive."""
-        self.connection.tasks.discard(task)
-        if not self.response_complete or task.cancelled() or task.exception() is not None:
-            self.connection.finish()
-
-    def _head(self, status: int, lines: bytes) -> bytes:
+    def _head(self, status: int, lines: bytes) -> tuple[bytes, ...]:
+        """The head, but for how long the body is."""
         if lines.endswith(CLOSE):
             self.keep_alive = False
         elif not self.keep_alive:
             lines += CLOSE
-        defaults = self.connection.default_lines()
-        return b"%b%b%bx-request-id: %b\r\n" % (STATUS_LINES[status], defaults, lines, self.request_id.encode())
+        return (
+            STATUS_LINES[status],
+            self.connection.default_lines(),
+            lines,
+            b"x-request-id: ",
+            self.request_id.encode(),
+        )
 
     def _complete(self) -> None:
         self.response_complete = True

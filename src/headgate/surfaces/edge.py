@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from msgspec import Struct
@@ -124,7 +124,7 @@ class Edge:
         def handle(direct: Direct) -> Coroutine[Any, Any, None]:
             connection = direct.connection
             arrival = Arrival(direct.headers, direct.named, connection.client, direct.body, None)
-            return self._handle(endpoint, arrival, direct, Line(connection, None))
+            return self._handle(endpoint, arrival, direct, Line(connection, None, connection.task))
 
         return handle
 
@@ -261,18 +261,18 @@ async def folded(events: Events) -> tuple[Open, Reply]:
 
 def said(opened: Open) -> bytes:
     """What happened, as header lines, for callers whose body has no room for it."""
-    lines = b"headgate-model: %b\r\nheadgate-provider: %b\r\nheadgate-cache: %b\r\n%b" % (
-        opened.model.encode(),
-        opened.provider.encode(),
-        opened.cache.encode(),
-        rate_lines(opened.levels),
-    )
+    lines = _origin(opened.model, opened.provider, opened.cache) + rate_lines(opened.levels)
     return lines + b"headgate-dropped-messages: %d\r\n" % opened.dropped if opened.dropped else lines
+
+
+@lru_cache(maxsize=4096)
+def _origin(model: str, provider: str, cache: str) -> bytes:
+    return f"headgate-model: {model}\r\nheadgate-provider: {provider}\r\nheadgate-cache: {cache}\r\n".encode()
 
 
 def told(opened: Open, entry: Entry) -> bytes:
     """The same of an answer that is whole, and what it took."""
-    lines = b"%bheadgate-latency-ms: %d.%d\r\n" % (said(opened), *divmod(int(entry.total_ms * 10), 10))
+    lines = said(opened) + b"headgate-latency-ms: %d.%d\r\n" % divmod(int(entry.total_ms * 10), 10)
     if entry.cost is not None:
         lines += b"headgate-cost-usd: %d.%09d\r\n" % divmod(entry.cost, NANO)
     if entry.estimated:

@@ -14,7 +14,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 class Line(Struct):
     """The caller's line while its call is answered: when it is cut, the call is cancelled.
 
-    Headgate's own server tells at once; under another one a task waits for `http.disconnect`.
+    Headgate's own server tells at once; under another one a task waits for `http.disconnect`. The call's task is the
+    current one, unless it is known.
     """
 
     _connection: Any
@@ -24,8 +25,8 @@ class Line(Struct):
     cut: bool = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        self._task = task
+        if self._task is None:
+            self._task = asyncio.current_task()
         if self._connection is not None:
             self._connection.on_hang_up = self._hang_up
             if self._connection.gone:

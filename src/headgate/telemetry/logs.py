@@ -26,6 +26,7 @@ LONGEST = 4000
 FRAMES = 30
 CAUSES = 5
 
+_PLAIN = bytes(range(0x20, 0x7F))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -122,10 +123,18 @@ class CallLog:
         if not self._failed:
             return
         kept = entries if self._all else (e for e in entries if e.status in {"failed", "partial"})
-        lines = "".join(self._render(entry) for entry in kept)
+        lines = [self._render(entry) for entry in kept]
         if lines:
-            self._stream.write(lines)
+            self._stream.write(_joined(lines))
             self._stream.flush()
+
+
+def _joined(lines: list[str]) -> str:
+    """The lines as one text; what is not printable in one of them is escaped."""
+    text = "\n".join(lines) + "\n"
+    if text.encode(errors="replace").translate(None, _PLAIN) == b"\n" * len(lines):  # nearly always, and soon told
+        return text
+    return "".join(escaped(line) + "\n" for line in lines)
 
 
 def _json_line(entry: Entry) -> str:
@@ -150,19 +159,18 @@ def _json_line(entry: Entry) -> str:
         "cost_usd": entry.cost_usd,
         "ms": round(entry.total_ms, 1),
     }
-    return escaped(_encode(line).decode()) + "\n"
+    return _encode(line).decode()
 
 
 def _text_line(entry: Entry) -> str:
     status = " ".join(filter(None, (entry.status, entry.error, entry.limit))) if entry.error else entry.status
     target = f" -> {entry.provider}/{entry.target}" if entry.target else ""
     caller = f"{entry.kind}:{entry.principal}" if entry.principal != entry.kind else entry.kind
-    line = (
+    return (
         f"{_clock(int(entry.at))} call    {entry.surface} {caller} "
         f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {entry.total_ms:.0f} ms "
         f"{entry.request_id}"
     )
-    return escaped(line) + "\n"
 
 
 @lru_cache(maxsize=4)
