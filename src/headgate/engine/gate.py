@@ -21,7 +21,7 @@ from headgate.core.seams import Counter, Embedder, Events, Provider
 from headgate.engine.admission import Admission, entry_of
 from headgate.engine.cache import Cache
 from headgate.engine.estimate import tokens_of
-from headgate.engine.hold import OURSELVES, Hold
+from headgate.engine.hold import OURSELVES
 from headgate.engine.ledger import Ledger
 from headgate.engine.routing import begun, first_to_speak, whole
 

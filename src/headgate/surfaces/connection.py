@@ -241,7 +241,7 @@ class Connection(HttpToolsProtocol):
         if type(cycle) is Direct:
             cycle.more_body = False
             if self._rest is None:
-                self.loop.create_task(self._answer(cycle))  # noqa: RUF006 - it is among `tasks` while it works
+                self.loop.create_task(self._answer(cycle))
             else:
                 self._rest.set_result(cycle)
                 self._rest = None
