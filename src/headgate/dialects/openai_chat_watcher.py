@@ -7,7 +7,7 @@ stream that nobody could put together.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -51,6 +51,12 @@ class Watcher(SseReader):
 
     def feed(self, chunk: bytes) -> Iterable[Event]:
         """Frames completed by these bytes, then what they meant. A fault comes after the frames before it."""
+        data = self._frames.alone(chunk) if self._plain else None
+        if data is not None and goes_on(data):
+            return (Verbatim(chunk),)
+        return self._read(chunk)
+
+    def _read(self, chunk: bytes) -> Iterator[Event]:
         passed: list[bytes] = []
         meant: list[Event] = []
         fault = None

@@ -49,10 +49,17 @@ class Frames:
         """Whether an event has begun that no blank line has ended."""
         return bool(self._line or self._data)
 
+    def alone(self, chunk: bytes) -> bytes | None:
+        """The data of bytes that are one event of one line, as most reads are; None of others, which are to be fed."""
+        if self._between and chunk.startswith(b"data: ") and _is_line(chunk) and len(chunk) <= self.limit:
+            return chunk[6:-2]
+        return None
+
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """Take the next bytes. Raises UpstreamBroken past the limit."""
-        if self._between and chunk.startswith(b"data: ") and _is_line(chunk) and len(chunk) <= self.limit:
-            return [("", chunk[6:-2])]  # most reads bring one event of one line
+        data = self.alone(chunk)
+        if data is not None:
+            return [("", data)]
         out: list[tuple[str, bytes]] = []
         if self._skip_lf and chunk:
             self._skip_lf = False
