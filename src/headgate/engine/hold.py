@@ -69,7 +69,7 @@ class Hold(Struct, eq=False):
         entry = self.entry
         if entry.first_ms is None:
             entry.first_ms = (time.monotonic() - self._start) * 1000
-        if isinstance(event, Verbatim):
+        if type(event) is Verbatim:
             self._bytes += event.frames * TOKEN  # a frame carries about a token
         elif isinstance(event, Text):
             self._bytes += len(event.text)

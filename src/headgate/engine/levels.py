@@ -31,7 +31,11 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
         want = level.want
         if not want.private:
             other = tightest.get(want.kind)
-            if other is None or (level.left, -level.retry_after) < (other.left, -other.retry_after):
+            if (
+                other is None
+                or level.left < other.left
+                or (level.left == other.left and level.retry_after > other.retry_after)
+            ):
                 tightest[want.kind] = level
     rules: list[_Told] = []
     openai: list[int | bytes] = []

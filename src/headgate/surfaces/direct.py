@@ -100,7 +100,7 @@ class Direct(Response):
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if not self.disconnected:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self._chunked else data)
 
     async def end(self) -> None:
         """Close the body."""

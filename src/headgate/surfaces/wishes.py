@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from headgate.core.call import Reuse
 from headgate.core.faults import InvalidField
 
-_RARE = frozenset((b"cache-control", b"idempotency-key"))
 _MAX_AGE = re.compile(r"max-age=\"?([0-9]{1,9})\"?")
 _KEY = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
 def wishes(named: Mapping[bytes, bytes]) -> bool:
     """Whether one of the rare headers is among them. Names are in lower case."""
-    return not _RARE.isdisjoint(named)
+    return b"cache-control" in named or b"idempotency-key" in named
 
 
 def reuse_of(named: Mapping[bytes, bytes], default: Reuse | None) -> Reuse | None:
