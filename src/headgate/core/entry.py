@@ -7,7 +7,7 @@ from msgspec import Struct
 from headgate.core.trace import Trace
 
 PASSING = frozenset({"limit", "limit_kind", "attempts", "trace"})
-"""Fields of an Entry that metrics, logs and traces are made of, and the ledger's table does not keep."""
+"""The last fields of an Entry: metrics, logs and traces are made of them, and the ledger's table does not keep them."""
 
 
 class Attempt(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """A glance at an answer of OpenAI's dialect that is passed on: no more of it is read than must be known.
 
-To decode only these fields costs a third of decoding all. Whatever is not quite so plain is for the Readers.
+To decode only these fields costs a third of decoding all; what is read lives too shortly to be a matter for the garbage
+collector. Whatever is not quite so plain is for the Readers.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ _Tokens = Annotated[int, Meta(ge=0, lt=2**53)]
 _None = Literal[0] | None
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     tool_calls: Annotated[list[Raw], Meta(max_length=0)] | None = None
 
 
-class _Choice(Struct):
+class _Choice(Struct, gc=False):
     message: _Message
     finish_reason: Annotated[str, Meta(min_length=1)]
     index: Literal[0]
     error: None = None
 
 
-class _Read(Struct):
+class _Read(Struct, gc=False):
     cached_tokens: _None = None
 
 
-class _Made(Struct):
+class _Made(Struct, gc=False):
     reasoning_tokens: _None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, gc=False):
     prompt_tokens: _Tokens
     completion_tokens: _Tokens
     prompt_tokens_details: _Read | None = None
@@ -42,7 +43,7 @@ class _Usage(Struct):
     cached_tokens: _None = None
 
 
-class _Answer(Struct):
+class _Answer(Struct, gc=False):
     id: str
     object: str
     created: int
@@ -52,19 +53,19 @@ class _Answer(Struct):
     error: None = None
 
 
-class _Delta(Struct):
+class _Delta(Struct, gc=False):
     content: str | None = None
     tool_calls: Annotated[list[Raw], Meta(max_length=0)] | None = None
 
 
-class _Piece(Struct):
+class _Piece(Struct, gc=False):
     index: Literal[0]
     delta: _Delta
     finish_reason: None = None
     error: None = None
 
 
-class _Chunk(Struct):
+class _Chunk(Struct, gc=False):
     choices: Annotated[list[_Piece], Meta(min_length=1, max_length=1)]
     usage: None = None
     x_groq: None = None

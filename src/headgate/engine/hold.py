@@ -39,7 +39,7 @@ class Hold(Struct, eq=False):
     safe: bool = False
     _start: float = field(default_factory=time.monotonic)
     _bytes: int = 0
-    _counted: bool = False
+    _usage: Usage | None = None
 
     def __enter__(self) -> Hold:
         return self
@@ -76,7 +76,7 @@ class Hold(Struct, eq=False):
         elif isinstance(event, Done):
             entry.finish = event.raw or event.reason
         elif isinstance(event, Usage):
-            self._count(event)
+            self._usage = event
         elif isinstance(event, Thinking):
             self._bytes += len(event.text)
         elif isinstance(event, ToolArgs):
@@ -88,26 +88,21 @@ class Hold(Struct, eq=False):
         entry.first_ms = (time.monotonic() - self._start) * 1000
         if reply.choices and (done := reply.choices[-1].done) is not None:
             entry.finish = done.raw or done.reason
-        if reply.usage is not None:
-            self._count(reply.usage)
-        else:
+        self._usage = reply.usage
+        if reply.usage is None:
             self._bytes = sum(choice.size for choice in reply.choices)
-
-    def _count(self, usage: Usage) -> None:
-        entry = self.entry
-        entry.tokens_in, entry.tokens_out = usage.tokens_in, usage.tokens_out
-        entry.cached, entry.cache_write, entry.reasoning = usage.cached, usage.cache_write, usage.reasoning
-        entry.estimated = usage.estimated
-        self._counted = True
 
     def _close(self, status: str, error: str) -> None:
         """Settle what the call used, and post its entry. Never waits, so that no hang-up can skip it."""
-        entry = self.entry
-        entry.status, entry.error = status, error
+        entry, usage = self.entry, self._usage
+        if status != "ok":
+            entry.status, entry.error = status, error
+        if usage is not None:
+            self._count(usage)
         spoke = entry.first_ms is not None
-        if spoke and (status != "ok" or not self._counted):  # what was counted before the end may be too little
+        if spoke and (status != "ok" or usage is None):  # what was counted before the end may be too little
             entry.tokens_in = entry.tokens_in or text_bytes(self._call) // TOKEN
-            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN, 0 if self._counted else 1)
+            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN, 0 if usage else 1)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:
@@ -122,6 +117,15 @@ class Hold(Struct, eq=False):
             used, entry.tries, entry.saved, entry.cost = 0, 0, entry.cost or 0, 0
         self._grant.settle({"tokens": used, "spend": entry.cost or 0})
         self.safe = self._ledger.post(entry)
+
+    def _count(self, usage: Usage) -> None:
+        """Write down what the provider counted; an entry begins with nothing."""
+        entry = self.entry
+        entry.tokens_in, entry.tokens_out = usage.tokens_in, usage.tokens_out
+        if usage.cached or usage.cache_write or usage.reasoning:
+            entry.cached, entry.cache_write, entry.reasoning = usage.cached, usage.cache_write, usage.reasoning
+        if usage.estimated:
+            entry.estimated = True
 
     def _attempts(self, status: str, error: str) -> tuple[Attempt, ...]:
         spoken = self.spoken

@@ -21,7 +21,7 @@ from msgspec import json, structs
 
 from headgate.core.entry import Entry
 from headgate.core.seams import LedgerStore
-from headgate.engine.outbox import Outbox, Page, move, recover, write
+from headgate.engine.outbox import Outbox, Page, move_page, recover, write
 
 INTERVAL = 0.25
 PATIENCE = 2.0
@@ -91,8 +91,9 @@ class Ledger:
         try:
             line = _encode(entry)
             if len(line) > MAX_LINE:
-                line = _encode(_clipped(entry))
-            self._outbox.append(line + b"\n")
+                entry = _clipped(entry)
+                line = _encode(entry)
+            self._outbox.append(line + b"\n", entry)
             safe = True
         except UnicodeEncodeError:
             return self.post(_clipped(entry))
@@ -160,8 +161,7 @@ class Ledger:
 
     def _work(self, page: Page, unsaved: list[Entry]) -> None:
         if page.size:
-            move(page.path, self._store)
-            page.clear()
+            move_page(page, self._store)
         write(unsaved, self._store, self._directory)
 
     def _moved(self, done: asyncio.Future[None], unsaved: int) -> None:

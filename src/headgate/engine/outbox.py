@@ -25,6 +25,7 @@ from headgate.core.faults import Unavailable
 from headgate.core.seams import LedgerStore
 
 BATCH = 512
+MOST_AT_HAND = 10_000
 STEP = 256 * 1024
 SUFFIX = ".jsonl"
 REJECTED = "rejected.log"
@@ -39,6 +40,8 @@ class Page:
     The file is mapped into memory, so that a line costs a copy and no system call; what is in a mapped file outlives
     the process as what was written to one does. Its blocks are taken beforehand: a full disk must be an error here,
     where a hole in the file would be a signal that kills.
+
+    Unless there are too many, the entries are kept `at_hand` too, so that they need not be read from the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,14 +54,19 @@ class Page:
         self._room = 0
         self.path = path
         self.size = 0
+        self.at_hand: list[Entry] | None = []
 
-    def append(self, line: bytes) -> None:
-        """Add a line, whole or not at all. Raises OSError."""
+    def append(self, line: bytes, entry: Entry) -> None:
+        """Add an entry's line, whole or not at all. Raises OSError."""
         end = self.size + len(line)
         if end > self._room or self._map is None:
             self._map = self._grown(max(end, 2 * self._room))
         self._map[self.size : end] = line
         self.size = end
+        if self.at_hand is not None:
+            self.at_hand.append(entry)
+            if len(self.at_hand) > MOST_AT_HAND:
+                self.at_hand = None
 
     def _grown(self, size: int) -> mmap:
         room = -(-size // STEP) * STEP
@@ -76,6 +84,7 @@ class Page:
         if self._map is not None:
             self._map[: self.size] = bytes(self.size)
         self.size = 0
+        self.at_hand = []
 
     def close(self) -> None:
         """Give up the file; what is still in it stays for whoever looks for leftovers."""
@@ -102,11 +111,11 @@ class Outbox:
         """The bytes that wait."""
         return self._current.size + self._other.size
 
-    def append(self, line: bytes) -> None:
+    def append(self, line: bytes, entry: Entry) -> None:
         """Add an entry's line. Raises OSError where the disk or the bound leaves no room."""
         if self._current.size > self._most:
             raise OSError(errno.EFBIG, "the outbox is full")
-        self._current.append(line)
+        self._current.append(line, entry)
 
     def turn(self) -> Page:
         """The page to move next; lines appended from now on go to the other one. Clear the page when it is moved."""
@@ -118,6 +127,16 @@ class Outbox:
         """Let go of both pages."""
         self._current.close()
         self._other.close()
+
+
+def move_page(page: Page, store: LedgerStore) -> None:
+    """Write the entries of our own page to the store, and empty it. Raises Unavailable, OSError."""
+    if page.at_hand is None:
+        move(page.path, store)
+    else:
+        for start in range(0, len(page.at_hand), BATCH):
+            write(page.at_hand[start : start + BATCH], store, page.path.parent)
+    page.clear()
 
 
 def move(path: Path, store: LedgerStore) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from msgspec import convert
+from msgspec.structs import astuple
 
 from headgate.core.entry import PASSING, Entry
 from headgate.core.faults import Unavailable
@@ -13,10 +14,9 @@ from headgate.core.seams import Database
 from headgate.stores import usage
 from headgate.stores.usage import By, Past, Statement, Total
 
-COLUMNS = tuple(name for name in Entry.__struct_fields__ if name not in PASSING)
+COLUMNS = Entry.__struct_fields__[: -len(PASSING)]
 WHICH = 64
 _by_id = attrgetter("id")
-_values = attrgetter(*COLUMNS)
 
 
 class LedgerTable:
@@ -75,7 +75,7 @@ class LedgerTable:
 
     def _additions(self, entries: Sequence[Entry]) -> Iterator[Statement]:
         inserts = self._database.inserts
-        yield from inserts("entries", COLUMNS, list(map(_values, entries)))
+        yield from inserts("entries", COLUMNS, [astuple(entry)[: len(COLUMNS)] for entry in entries])
         for table, rows in usage.sums(entries):
             yield from inserts(table, usage.COLUMNS, rows, usage.adding_to(table))
 

@@ -32,13 +32,20 @@ _POLITE = 1.0
 
 
 class _Log:
-    """What was taken in the last `window` seconds. A place in it is a number that stays, whatever expires before."""
+    """What was taken in the last `window` seconds. A place in it is a number that stays, whatever expires before.
 
-    __slots__ = ("_amounts", "_base", "_exact", "_head", "_slot", "_slot_end", "_times", "_window", "expires", "used")
+    `expires` is when the oldest amount leaves, `ends` when the latest does.
+    """
+
+    __slots__ = (
+        *("_amounts", "_base", "_exact", "_head", "_slot", "_slot_end", "_times", "_window"),
+        *("ends", "expires", "used"),
+    )
 
     def __init__(self, window: float, exact: int) -> None:
         self.used = 0
         self.expires = inf
+        self.ends = -inf
         self._window = window
         self._slot = window / SLOTS
         self._exact = exact
@@ -75,6 +82,7 @@ class _Log:
                 self._slot_end = now + self._slot
             if self.expires == inf:
                 self.expires = now + self._window
+        self.ends = now + self._window
         self.used += amount
         return self._base + len(times) - 1
 
@@ -93,20 +101,17 @@ class _Log:
                 return self._times[index] + self._window - now
         return self._window
 
-    def reset_after(self, now: float) -> float:
-        """Seconds until nothing is left in the window, once what is old has expired."""
-        return 0.0 if self.expires == inf else self._times[-1] + self._window - now
-
     def idle(self, now: float) -> bool:
         """Whether it may be forgotten."""
-        return not self._times or self._times[-1] + self._window <= now
+        return self.ends <= now
 
 
 class _Gauge:
-    """What runs now."""
+    """What runs now. Nobody knows when all of it has ended."""
 
     __slots__ = ("used",)
     expires = inf
+    ends = -inf
 
     def __init__(self) -> None:
         self.used = 0
@@ -126,10 +131,6 @@ class _Gauge:
     def wait(self, now: float, excess: int) -> float:  # noqa: ARG002 - as _Log
         """Nobody knows when a call ends."""
         return _POLITE
-
-    def reset_after(self, now: float) -> float:  # noqa: ARG002 - as _Log
-        """Unknown, told as 0."""
-        return 0.0
 
     def idle(self, now: float) -> bool:  # noqa: ARG002 - as _Log
         """Whether it may be forgotten."""
@@ -158,8 +159,8 @@ class MemoryGrant(Struct, eq=False):
         for want, meter in zip(self._wants, self._meters):  # noqa: B905 - strict is slower
             if meter.expires <= now:
                 meter.expire(now)
-            left = want.limit - meter.used
-            levels.append(Level(want, max(0, left), meter.reset_after(now)))
+            left, ends = want.limit - meter.used, meter.ends
+            levels.append(Level(want, left if left > 0 else 0, ends - now if ends > now else 0.0))  # noqa: FURB136 - a call costs more
         return levels
 
     def settle(self, actual: Mapping[str, int]) -> None:
@@ -200,7 +201,9 @@ class MemoryLimiter:
             meters.append(meter)
         if _NEW in meters:
             meters = self._opened(wants, meters.count(_NEW), now)
-        places = [meter.take(now, want.amount) for meter, want in zip(meters, wants)]  # noqa: B905 - strict is slower
+        places: list[int] = []
+        for meter, want in zip(meters, wants):  # noqa: B905 - strict is slower
+            places.append(meter.take(now, want.amount))
         return MemoryGrant(wants, meters, places, self._clock)
 
     async def levels(self, wants: Sequence[Want]) -> Sequence[Level]:
@@ -256,4 +259,4 @@ def _level(want: Want, meter: _Meter, now: float) -> Level:
     retry_after = 0.0
     if excess > 0 and want.amount > 0:
         retry_after = meter.wait(now, excess) if want.amount <= want.limit else want.window or _POLITE
-    return Level(want, max(0, want.limit - meter.used), meter.reset_after(now), retry_after)
+    return Level(want, max(0, want.limit - meter.used), max(0.0, meter.ends - now), retry_after)
