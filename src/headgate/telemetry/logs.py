@@ -132,7 +132,7 @@ class CallLog:
 def _joined(lines: list[str]) -> str:
     """The lines as one text; what is not printable in one of them is escaped."""
     text = "\n".join(lines) + "\n"
-    if text.encode("utf-8", "surrogatepass").translate(None, _PLAIN) == b"\n" * len(lines):  # nearly always, and soon told
+    if text.encode("utf-8", "surrogatepass").translate(None, _PLAIN) == b"\n" * len(lines):  # nearly always
         return text
     return "".join(escaped(line) + "\n" for line in lines)
 
