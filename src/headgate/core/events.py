@@ -181,17 +181,18 @@ class Reply(Struct):
             self.choices.append(Choice())
         return self.choices[index]
 
-    def add(self, event: Event) -> None:
-        """Take in one more event."""
-        # An answer that is passed on has but these three; a pattern asks each class in turn, which costs more.
-        if type(event) is Verbatim:
-            self.verbatim = self.verbatim + event.data if self.verbatim else event.data
-        elif type(event) is Usage:
-            self.usage = event
-        elif type(event) is Done:
-            self.choice(event.choice).done = event
-        else:
-            self._add(event)
+    def add(self, *events: Event) -> None:
+        """Take in more events."""
+        for event in events:
+            # An answer that is passed on has but these three; a pattern asks each class in turn, which costs more.
+            if type(event) is Verbatim:
+                self.verbatim = self.verbatim + event.data if self.verbatim else event.data
+            elif type(event) is Usage:
+                self.usage = event
+            elif type(event) is Done:
+                self.choice(event.choice).done = event
+            else:
+                self._add(event)
 
     def _add(self, event: Event) -> None:
         match event:

@@ -96,8 +96,10 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
     """The Call that a decoded body asks for. Raises InvalidField."""
     check_messages(fields.get("messages"))
     for name, value in fields.items():
-        if name in _CHECKS:
-            _CHECKS[name](name, value)
+        check = _CHECKS.get(name)
+        if check is not None:
+            check(name, value)
+    options = fields.get("stream_options")
     return Call(
         model=fields.get("model") or "",
         understand=understand,
@@ -107,7 +109,7 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
         body=body,
         max_tokens=max(fields.get("max_completion_tokens") or 0, fields.get("max_tokens") or 0) or None,
         n=fields.get("n") or 1,
-        usage_wanted=bool((fields.get("stream_options") or {}).get("include_usage")),
+        usage_wanted=bool(options and options.get("include_usage")),
     )
 
 

@@ -64,8 +64,7 @@ class Gate:
                 said = await first_to_speak(hold.route, call, hold.system, hold.spoken, whole)
             else:
                 said = await self.cache.whole(who, call, hold)
-            for event in said:
-                reply.add(event)
+            reply.add(*said)
             hold.took(reply)
         if not hold.safe:
             await self.ledger.flush()

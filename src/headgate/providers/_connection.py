@@ -208,6 +208,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             return
         self._answering = True
+        self._bare += nbytes
         try:
             self._parser.feed_data(self._inbox[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -219,10 +220,8 @@ class Connection(asyncio.BufferedProtocol):
             self._heard(nbytes)
         elif self._done:
             self._wake()
-        else:
-            self._bare += nbytes
-            if self._bare > self._bounds.head:
-                self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
+        elif self._bare > self._bounds.head:
+            self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone: the end of a body that has no other, else a fault."""
@@ -252,7 +251,9 @@ class Connection(asyncio.BufferedProtocol):
         status = self._parser.get_status_code()
         headers = {name.lower(): value for name, value in self._fields.items()}
         self._fields.clear()
-        if len(headers) > self._bounds.headers or sum(map(len, headers.values())) > self._bounds.head:
+        bounds = self._bounds
+        large = self._bare > bounds.head and sum(map(len, headers.values())) > bounds.head
+        if large or len(headers) > bounds.headers:
             self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
             raise _Nonsense
         if status < 200:

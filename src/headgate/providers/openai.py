@@ -88,6 +88,7 @@ class OpenAI(_http.HttpProvider):
         self._max_tokens = options.max_tokens_field or ("max_completion_tokens" if own else "max_tokens")
         self._stream_usage = options.stream_usage
         self._own = own
+        self._only = not options.chats
         self._chats: set[str] = set()
         self._only_responses: set[str] = set()
         self._responses = own or not options.chats if options.responses is None else options.responses
@@ -146,7 +147,7 @@ class OpenAI(_http.HttpProvider):
 
     def _responds(self, model: str) -> bool:
         """Whether the Responses API is asked, by a call that came in another dialect."""
-        return model in self._only_responses or not self.options.chats
+        return self._only or model in self._only_responses
 
     async def embed(self, call: EmbedCall) -> Embedded:
         """Vectors, also of token ids."""

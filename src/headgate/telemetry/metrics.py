@@ -7,6 +7,7 @@ metric has at most `SERIES` sets of them; what is more is counted under "other".
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import cast
@@ -80,9 +81,9 @@ class Metrics:
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Count finished calls, those that are alike together."""
-        alike: dict[tuple[object, ...], list[Entry]] = {}
+        alike: defaultdict[tuple[object, ...], list[Entry]] = defaultdict(list)
         for entry in entries:
-            alike.setdefault(_kind(entry), []).append(entry)
+            alike[_kind(entry)].append(entry)
         for calls in alike.values():
             self._count(calls)
         if self._crew is not None:
