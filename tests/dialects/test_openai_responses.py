@@ -56,6 +56,9 @@ def test_the_envelope_is_read_at_the_door():
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
+        ({"text": {"format": True}}, "text.format"),
+        ({"text": {"verbosity": 3}}, "text.verbosity"),
+        ({"reasoning": {"effort": {}}}, "reasoning.effort"),
         ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": 5}, "input"),

@@ -18,14 +18,19 @@ def networks(cidrs: Iterable[str]) -> Networks:
     return tuple(ip_network(cidr.strip(), strict=False) for cidr in cidrs)
 
 
+def peer_address(client: tuple[str, int] | None, _headers: Iterable[tuple[bytes, bytes]] = ()) -> str:
+    """The address of the socket's peer, as ASGI's scope has it ("" for a Unix socket), whatever headers say."""
+    return client[0] if client is not None else ""
+
+
 def client_address(
     client: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]], trusted_proxies: Networks = ()
 ) -> str:
-    """The address of a caller; `client` is the socket's peer, as ASGI's scope has it ("" for a Unix socket).
+    """The address of a caller; `client` is the socket's peer.
 
     A malformed `X-Forwarded-For` is not believed: the socket's address stands.
     """
-    peer = client[0] if client is not None else ""
+    peer = peer_address(client)
     if not trusted_proxies:
         return peer
     hop = _parse(peer)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from headgate.access.address import client_address, networks
+from headgate.access.address import client_address, networks, peer_address
 from headgate.access.identify import ANONYMOUS, Identify
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
@@ -211,6 +211,8 @@ def identify_of(config: Config, ring: KeyRing) -> Identify:
 def address_of(config: Config) -> Callable[[Any, RawHeaders], str]:
     """Where a request comes from; forwarded headers count only behind trusted proxies."""
     proxies = networks(config.access.trusted_proxies)
+    if not proxies:
+        return peer_address
 
     def address(client: Any, headers: RawHeaders) -> str:
         return client_address(client, headers, proxies)

@@ -57,6 +57,12 @@ def _check_choice(name: str, value: Any) -> None:
         raise InvalidField(f"{name} must be a string or an object", field=name)
 
 
+def _check_options(name: str, value: Any, checks: dict[str, Check]) -> None:
+    check_object(name, value)
+    for option, check in checks.items():
+        check(f"{name}.{option}", (value or {}).get(option))
+
+
 def _check_words(name: str, value: Any) -> None:
     if value is not None and (type(value) is not list or any(type(word) is not str for word in value)):
         raise InvalidField(f"{name} must be an array of strings", field=name)
@@ -87,8 +93,8 @@ _CHECKS: dict[str, Check] = {
     "parallel_tool_calls": check_flag,
     "tools": check_objects,
     "tool_choice": _check_choice,
-    "text": check_object,
-    "reasoning": check_object,
+    "text": lambda name, value: _check_options(name, value, {"format": check_object, "verbosity": check_text}),
+    "reasoning": lambda name, value: _check_options(name, value, {"effort": check_text}),
     "prompt": check_object,
     "metadata": check_object,
     "include": _check_words,

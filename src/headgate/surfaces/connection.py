@@ -165,14 +165,11 @@ class Connection(HttpToolsProtocol):
         length = named.get(b"content-length", b"")
         if not length.isdigit() or int(length) > LANE_BYTES:
             return False
-        chunked = self.parser.get_http_version() != "1.0"
-        direct = Direct(
-            self,
-            handler,
-            named,
-            chunked=chunked,
-            keep_alive=chunked and not self.stopping and self.parser.should_keep_alive(),
-        )
+        direct = Direct(self, handler, named)
+        lasting = self.parser.should_keep_alive()
+        if not lasting or b"connection" in named:  # else it cannot be HTTP/1.0; the parser makes a text of the version
+            direct.chunked = self.parser.get_http_version() != "1.0"
+        direct.keep_alive = lasting and direct.chunked and not self.stopping
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
         return True
 

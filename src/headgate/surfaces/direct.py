@@ -38,10 +38,10 @@ class Direct(Response):
     """
 
     __slots__ = (
-        "_chunked",
         "_flow",
         "_write",
         "body",
+        "chunked",
         "connection",
         "disconnected",
         "handler",
@@ -54,13 +54,7 @@ class Direct(Response):
     message_event = Silent()
 
     def __init__(
-        self,
-        connection: Any,
-        handler: Callable[[Direct], Coroutine[Any, Any, None]],
-        named: dict[bytes, bytes],
-        *,
-        chunked: bool,
-        keep_alive: bool,
+        self, connection: Any, handler: Callable[[Direct], Coroutine[Any, Any, None]], named: dict[bytes, bytes]
     ) -> None:
         self.connection = connection
         self.handler = handler
@@ -68,9 +62,8 @@ class Direct(Response):
         self.named = named
         self.request_id = id_of(named)
         self.body = b""
-        self.keep_alive = keep_alive
+        self.keep_alive = self.chunked = True
         self.last_write = 0.0
-        self._chunked = chunked
         self.more_body = True
         self.disconnected = self.started = self.response_complete = False
         self._write = connection.transport.write
@@ -92,7 +85,7 @@ class Direct(Response):
         """Write the head of a response whose body comes in pieces: the point of no return."""
         self.started = True
         if not self.disconnected:
-            self._write(b"".join((*self._head(status, lines), _CHUNKED if self._chunked else b"\r\n\r\n")))
+            self._write(b"".join((*self._head(status, lines), _CHUNKED if self.chunked else b"\r\n\r\n")))
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body; waits while the client is slow."""
@@ -100,11 +93,11 @@ class Direct(Response):
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if not self.disconnected:
-            self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self._chunked else data)
+            self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data)
 
     async def end(self) -> None:
         """Close the body."""
-        if not self.disconnected and self._chunked:
+        if not self.disconnected and self.chunked:
             self._write(b"0\r\n\r\n")
         self._complete()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import cast
 
@@ -32,6 +33,7 @@ _kind = attrgetter(
 _TOKENS = {"in": attrgetter("tokens_in"), "out": attrgetter("tokens_out")}
 _DETAILS = {name: attrgetter(name) for name in ("cached", "cache_write", "reasoning")}
 _saved = attrgetter("saved")
+_BOUNDS = tuple(1000 * seconds for seconds in SECONDS)
 
 Labels = tuple[str, ...]
 Gauges = dict[str, dict[Labels, float]]
@@ -185,13 +187,12 @@ def _count(counts: dict[Labels, float], labels: Labels, amount: float = 1) -> No
     counts[labels] = counts.get(labels, 0) + amount
 
 
-def _observe(times: dict[Labels, list[float]], labels: Labels, durations: Iterable[float]) -> None:
+def _observe(times: dict[Labels, list[float]], labels: Labels, durations: Sequence[float]) -> None:
     """Put durations, in milliseconds, into a histogram."""
     numbers = _numbers(times, labels)
-    for duration in durations:
-        seconds = duration / 1000
-        numbers[bisect_left(SECONDS, seconds)] += 1
-        numbers[-1] += seconds
+    for place in map(bisect_left, repeat(_BOUNDS), durations):
+        numbers[place] += 1
+    numbers[-1] += sum(durations) / 1000
 
 
 def _merge(times: dict[Labels, list[float]], labels: Labels, more: list[float]) -> None:
