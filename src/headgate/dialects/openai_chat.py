@@ -118,23 +118,25 @@ def check_messages(messages: Any) -> None:
     if type(messages) is not list or not messages:
         raise InvalidField("messages is required and must be an array of at least one message", field="messages")
     for index, message in enumerate(messages):
-        if type(message) is dict and message.get("role") in _PLAIN and type(message.get("content")) is str:
-            continue
+        where = f"messages[{index}]"
         if type(message) is not dict:
-            raise InvalidField(f"messages[{index}] must be an object", field=f"messages[{index}]")
-        role = message.get("role")
-        if type(role) is not str or role not in _ROLES:
-            known = ", ".join(_ROLES)
-            raise InvalidField(f"messages[{index}].role must be one of {known}", field=f"messages[{index}].role")
-        content = message.get("content")
-        if type(content) is str:
+            raise InvalidField(f"{where} must be an object", field=where)
+        role, content = message.get("role"), message.get("content")
+        if role in _PLAIN and type(content) is str and len(message) == 2:
             continue
+        if type(role) is not str or role not in _ROLES:
+            raise InvalidField(f"{where}.role must be one of {', '.join(_ROLES)}", field=f"{where}.role")
         if type(content) is list:
             _check_parts(content, index)
-        elif content is not None or role != "assistant":
-            where = f"messages[{index}].content"
-            raise InvalidField(f"{where} must be a string or an array of parts", field=where)
-        _check_calls(message, index)
+        elif type(content) is not str and (content is not None or role != "assistant"):
+            raise InvalidField(f"{where}.content must be a string or an array of parts", field=f"{where}.content")
+        check_text(f"{where}.name", message.get("name"))
+        check_text(f"{where}.tool_call_id", message.get("tool_call_id"))
+        check_objects(f"{where}.tool_calls", message.get("tool_calls"))
+        for at, call in enumerate(message.get("tool_calls") or ()):
+            _check_call(f"{where}.tool_calls[{at}]", call)
+        if message.get("function_call") is not None:
+            _check_named(f"{where}.function_call", message["function_call"])
 
 
 def _check_parts(parts: list[Any], index: int) -> None:
@@ -147,15 +149,16 @@ def _check_parts(parts: list[Any], index: int) -> None:
             raise InvalidField(f"{where} must be a string", field=where)
 
 
-def _check_calls(message: dict[str, Any], index: int) -> None:
-    check_objects(f"messages[{index}].tool_calls", message.get("tool_calls"))
-    for at, call in enumerate(message.get("tool_calls") or ()):
-        function = call.get("function")
-        if call.get("type", "function") != "function":
-            continue
-        if type(function) is not dict or type(function.get("name")) is not str:
-            where = f"messages[{index}].tool_calls[{at}].function"
-            raise InvalidField(f"{where} must be an object with a name", field=where)
+def _check_call(where: str, call: dict[str, Any]) -> None:
+    check_text(f"{where}.id", call.get("id"))
+    for kind in ("function", "custom"):
+        if call.get(kind) is not None or call.get("type", "function") == kind:
+            _check_named(f"{where}.{kind}", call.get(kind))
+
+
+def _check_named(where: str, called: Any) -> None:
+    if type(called) is not dict or type(called.get("name")) is not str:
+        raise InvalidField(f"{where} must be an object with a name", field=where)
 
 
 def understand(fields: dict[str, Any]) -> Prompt:
