@@ -85,7 +85,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.on_hang_up is not None:
             self.on_hang_up()
-        if self._rest is not None:
+        if self._rest is not None and not self._rest.done():
             self._rest.set_result(None)
 
     def data_received(self, data: bytes) -> None:

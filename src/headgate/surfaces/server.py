@@ -85,6 +85,7 @@ class Server(uvicorn.Server):
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._drain
+        await asyncio.sleep(0)  # what has just come in begins, and is among the tasks
         running = set(self.server_state.tasks)
         while running and not self.force_exit and loop.time() < ends:
             for connection in list(self.server_state.connections):
