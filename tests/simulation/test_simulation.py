@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from headgate.engine.hold import Hold
 from headgate.engine.ledger import Ledger
@@ -85,8 +86,7 @@ def write_it_down_twice(monkeypatch):
 
     def twice(self, entry):
         post(self, entry)
-        entry.id = entry.id[::-1]
-        return post(self, entry)
+        return post(self, structs.replace(entry, id=entry.id[::-1]))
 
     monkeypatch.setattr(Ledger, "post", twice)
 

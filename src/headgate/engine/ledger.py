@@ -87,6 +87,7 @@ class Ledger:
         """Write the entry down; True says that it will outlive this process. Does not wait and does not raise.
 
         False says that the local disk refused it: it is kept in memory for the store, unless the ledger is `full`.
+        Nobody may change it from here on: the store is given this very object.
         """
         try:
             line = _encode(entry)
