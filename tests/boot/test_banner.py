@@ -19,6 +19,13 @@ def test_where_data_lies_is_said_without_a_password(tmp_path):
     assert "pass-word" not in told
 
 
+def test_where_data_lies_without_a_host_is_said_as_it_is_configured(tmp_path):
+    path = tmp_path / "headgate.toml"
+    path.write_text('[store]\nurl = "sqlite:///data/gate.db"\n', "utf-8")
+    config = load(path)
+    assert "data           sqlite:///data/gate.db\n" in banner(config, check(config), 8000)
+
+
 @pytest.mark.parametrize(
     ("issuers", "warned"),
     [(OURS, False), (OURS * 2, False), (OURS + THEIRS, True), (f'{OURS + THEIRS}user_prefix = "t:"\n', False)],
