@@ -18,9 +18,8 @@ import sys
 
 import harness
 from harness import BenchError, Window
-from targets import KEY, OUT, Headgate
+from targets import KEY, Headgate
 
-COUNTS = OUT / "instructions.out"
 _TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
 
 
@@ -29,15 +28,15 @@ class Counted(Headgate):
 
     def command(self, place: harness.Place) -> list[str]:
         """See the base class."""
-        valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={COUNTS}"]
-        return [*valgrind, *super().command(place)]
+        self.home = place.home
+        counts = f"--callgrind-out-file={self.home / 'counts'}"
+        return ["valgrind", "--tool=callgrind", "--instr-atstart=no", counts, *super().command(place)]
 
 
 def count(target: Counted, seconds: float, *, stream: bool) -> tuple[int, float]:
     """Drive the target; its instructions, and of how many requests (or hundreds of chunks) they are."""
     cores = harness.choose_cores()
     os.sched_setaffinity(0, {cores.load})
-    COUNTS.unlink(missing_ok=True)
     with harness.upstream(cores.load) as upstream, harness.running(target, upstream, cores.target) as started:
         process, port, _ = started
         drive = {"connections": 16, "stream": stream, "headers": target.headers, "process": process}
@@ -46,10 +45,8 @@ def count(target: Counted, seconds: float, *, stream: bool) -> tuple[int, float]
         report = harness.load(port, Window(seconds=seconds, warm_up=0.0), **drive)
         _tell(process.popen.pid, "--instr", "off")
         _tell(process.popen.pid, "--dump")
-    files = sorted(COUNTS.parent.glob(f"{COUNTS.name}*"))
+    files = target.home.glob("counts*")
     counted = sum(int(found[1]) for file in files if (found := _TOTAL.search(file.read_text(encoding="utf-8"))))
-    for file in files:
-        file.unlink()
     return counted, report["events"] / 100 if stream else report["ok"]
 
 

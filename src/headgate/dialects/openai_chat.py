@@ -118,12 +118,13 @@ def check_messages(messages: Any) -> None:
     if type(messages) is not list or not messages:
         raise InvalidField("messages is required and must be an array of at least one message", field="messages")
     for index, message in enumerate(messages):
+        plain = type(message) is dict and len(message) == 2
+        if plain and message.get("role") in _PLAIN and type(message.get("content")) is str:
+            continue
         where = f"messages[{index}]"
         if type(message) is not dict:
             raise InvalidField(f"{where} must be an object", field=where)
         role, content = message.get("role"), message.get("content")
-        if role in _PLAIN and type(content) is str and len(message) == 2:
-            continue
         if type(role) is not str or role not in _ROLES:
             raise InvalidField(f"{where}.role must be one of {', '.join(_ROLES)}", field=f"{where}.role")
         if type(content) is list:

@@ -27,7 +27,10 @@ from headgate.engine.routing import begun, first_to_speak, whole
 
 
 class Gate:
-    """Admits calls, has them answered, and writes them down."""
+    """Admits calls, has them answered, and writes them down.
+
+    An entry is safe at once, unless the local disk refused it: then the store must take it first.
+    """
 
     def __init__(self, admission: Admission, ledger: Ledger, cache: Cache) -> None:
         self.admission = admission

@@ -102,7 +102,7 @@ class Hold(Struct, eq=False):
         spoke = entry.first_ms is not None
         if spoke and (status != "ok" or usage is None):  # what was counted before the end may be too little
             entry.tokens_in = entry.tokens_in or text_bytes(self._call) // TOKEN
-            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN, 0 if usage else 1)
+            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN, 1 if usage is None else 0)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:

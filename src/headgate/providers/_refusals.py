@@ -19,7 +19,6 @@ _STREAMS = frozenset(
 
 
 @functools.lru_cache(maxsize=256)
-@functools.lru_cache(maxsize=64)
 def fits(content_type: bytes, stream: bool) -> bool:
     """Whether this is the type that was asked for; a whole answer may come without one."""
     kind = _media_type(content_type)

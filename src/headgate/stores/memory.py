@@ -38,8 +38,17 @@ class _Log:
     """
 
     __slots__ = (
-        *("_amounts", "_base", "_exact", "_head", "_slot", "_slot_end", "_times", "_window"),
-        *("ends", "expires", "used"),
+        "_amounts",
+        "_base",
+        "_exact",
+        "_head",
+        "_slot",
+        "_slot_end",
+        "_times",
+        "_window",
+        "ends",
+        "expires",
+        "used",
     )
 
     def __init__(self, window: float, exact: int) -> None:

@@ -24,8 +24,6 @@ from headgate.stores.schema import TABLE, Migration, pending
 IDLE_READERS = 8
 CHUNK = 64
 
-sqlite3.register_adapter(bool, int)  # as it would be stored anyway, after a search for other ways to adapt it
-
 
 class SqliteDatabase:
     """A `Database` in one file, which is created, readable by its owner only, with its directory.
@@ -43,6 +41,7 @@ class SqliteDatabase:
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
+        sqlite3.register_adapter(bool, int)  # as it is stored in any case, but after a search for another way
         with _unavailable():
             if create:
                 _create(self.path)
