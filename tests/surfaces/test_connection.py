@@ -1,4 +1,4 @@
-"""One task answers the requests of a connection on the fast lane, in turn."""
+"""One task answers the requests of a connection on the fast lane, in turn; where many answer, they write together."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -7,7 +7,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from headgate.surfaces.connection import Connection
+from headgate.core.faults import InvalidField
+from headgate.surfaces.connection import CROWD, Connection
 
 REQUEST = b"POST /ask HTTP/1.1\r\nhost: here\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -18,6 +19,7 @@ class App:
     def __init__(self):
         self.tasks = []
         self.tail = None
+        self.then = lambda connection: None
         self.lane = {(b"POST", b"/ask"): self.handle}
 
     async def __call__(self, scope, receive, send):
@@ -26,6 +28,7 @@ class App:
     async def handle(self, direct):
         self.tasks.append(asyncio.current_task())
         await direct.whole(200, b"{}", b"")
+        self.then(direct.connection)
         tail, self.tail = self.tail, None
         if tail is not None:
             await tail.wait()
@@ -83,3 +86,27 @@ async def test_a_request_does_not_wait_for_what_an_earlier_handler_still_does():
         await asyncio.wait_for(first, 5)  # the other one has the connection now
         await answered(reader, writer)
         assert app.tasks[2] is second
+
+
+@pytest.mark.anyio
+async def test_in_a_crowd_answers_are_written_a_moment_later_and_still_in_order():
+    app = App()
+    async with connected(app) as (reader, writer, state):
+        state.tasks |= {object() for _ in range(CROWD)}
+        sizes = []
+        app.then = lambda connection: sizes.append(len(connection.unsent))
+        await answered(reader, writer)
+        assert sizes == [1]
+        app.then = lambda connection: connection.refuse(400, InvalidField("no"))
+        await answered(reader, writer)
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_waits_to_be_written_is_dropped_with_its_client():
+    app = App()
+    async with connected(app) as (reader, writer, state):
+        state.tasks |= {object() for _ in range(CROWD)}
+        app.then = lambda connection: connection.transport.abort()
+        writer.write(REQUEST)
+        assert await reader.read() == b""

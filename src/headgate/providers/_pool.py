@@ -23,6 +23,11 @@ class Pool:
         self._shut = False
         self._empty = asyncio.Event()
 
+    @property
+    def lent(self) -> int:
+        """How many connections are in use."""
+        return len(self._open) - len(self._resting)
+
     def rested(self) -> Connection | None:
         """A connection that is ready at once, if there is one; those hung up in this instant are passed over."""
         while self._resting:

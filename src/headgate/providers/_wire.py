@@ -24,6 +24,7 @@ from headgate.providers._inflate import inflate_for
 from headgate.providers._pool import Pool
 from headgate.providers._refusals import fits, refusal
 
+_CROWD = 8  # with more exchanges than that at once, requests are written together
 _HEADS_LIMIT = 256
 _PATH = re.compile(r"/[\x21-\x7e]*")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -114,7 +115,7 @@ class HttpWire:
         connection = self._pool.rested() or await self._connection(clocks, ends, end)
         while True:
             try:
-                connection.send(head, ask.body, clocks, ends, end)
+                connection.send(head, ask.body, clocks, ends, end, soon=self._pool.lent > _CROWD)
                 if (news := connection.news()) is not None:
                     await news
                 connection.began()

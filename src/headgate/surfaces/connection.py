@@ -40,19 +40,22 @@ LINGER_BYTES = 64 * 1024 * 1024
 LANE_BYTES = 256 * 1024
 """Largest body that is taken in before its caller is known."""
 
+CROWD = 8
+"""With more answers than that in the making, whole ones are written together."""
+
 _IDLE, _HEAD, _BODY, _LINGER = range(4)
 _LARGE_HEAD = "the request's line and headers are too large"
 
 
 class Socket:
-    """The transport as an exchange sees it: its `close` is the connection's `finish`."""
+    """The transport as an exchange sees it: it writes and closes as the connection does."""
 
     __slots__ = ("close", "is_closing", "write")
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
+    def __init__(self, connection: Connection) -> None:
+        self.write = connection.write
+        self.is_closing = connection.transport.is_closing
+        self.close = connection.finish
 
 
 class Connection(HttpToolsProtocol):
@@ -72,11 +75,12 @@ class Connection(HttpToolsProtocol):
         self._rest: asyncio.Future[Direct | None] | None = None
         self._defaults: Headers = []
         self._default_lines = b""
+        self.unsent: list[bytes] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects: its head is awaited."""
         super().connection_made(transport)
-        self._socket = Socket(transport, self.finish)
+        self._socket = Socket(self)
         self.since = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -318,12 +322,34 @@ class Connection(HttpToolsProtocol):
         request_id = id_of(dict(self.headers or ()))
         content = body_of(fault, surface_of({"path": (self.url or b"").decode("latin-1")}), request_id)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
-        self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)
+        self.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)
         self.phase = _BODY
         self.finish()
 
+    def write(self, data: bytes) -> None:
+        """Write at once."""
+        if self.unsent:
+            self._flush()
+        self.transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        """Write when the event loop has run all that is ready, if many write now: in a row, system calls cost less."""
+        if len(self.tasks) <= CROWD:
+            self.write(data)
+            return
+        if not self.unsent:
+            self.loop.call_soon(self._flush)
+        self.unsent.append(data)
+
+    def _flush(self) -> None:
+        unsent = self.unsent
+        if unsent and not self.transport.is_closing():
+            self.transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+        unsent.clear()
+
     def finish(self) -> None:
         """Close; where the client is still sending, only after it had the time to read why (RFC 9112, 9.6)."""
+        self._flush()
         if self.phase == _IDLE or self.transport.is_closing() or not self.transport.can_write_eof():
             self.transport.close()
             return

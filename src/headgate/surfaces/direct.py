@@ -66,7 +66,7 @@ class Direct(Response):
         self.last_write = 0.0
         self.more_body = True
         self.disconnected = self.started = self.response_complete = False
-        self._write = connection.transport.write
+        self._write = connection.write
         self._flow: FlowControl = connection.flow
 
     @property
@@ -78,7 +78,7 @@ class Direct(Response):
         """Write a whole JSON answer at once."""
         self.started = True
         if not self.disconnected:
-            self._write(b"".join((*self._head(status, lines), _JSON % len(body), body)))
+            self.connection.write_soon(b"".join((*self._head(status, lines), _JSON % len(body), body)))
         self._complete()
 
     async def start(self, status: int, lines: bytes) -> None:
