@@ -2,8 +2,11 @@
 """Everything one does in a checkout of Headgate, with nothing but Python 3.11 or newer and git.
 
     python3 dev.py serve [OPTIONS]   start the service (makes .venv first; options as of `headgate serve`)
+    python3 dev.py compile           make machine code of what runs for every request, with Cython and a C compiler, in
+                                     half a minute; `serve` takes it for as long as the sources are the same
     python3 dev.py test              all checks, as CI runs them: format, lint, types, floors, tests
     python3 dev.py test ARGUMENTS    only pytest, with these arguments
+    python3 dev.py test-compiled [ARGUMENTS]  the same tests of the compiled package (arguments as of pytest)
     python3 dev.py test-clients [ARGUMENTS]  the tests with clients and upstreams that others wrote, Node's too if it is
                                      there (makes .venv-clients and node_modules; arguments as of pytest)
     python3 dev.py test-soak [ARGUMENTS]  the tests of caps, faults and losses, for an hour (as of pytest)
@@ -29,6 +32,8 @@ import sys
 import time
 from pathlib import Path
 
+from tools import compiling
+
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 CLIENTS_VENV = ROOT / ".venv-clients"  # what is heavy and only these tests want
@@ -36,6 +41,7 @@ CLIENTS_TESTS = ROOT / "tests" / "clients"
 CORE = ROOT / "requirements" / "core.txt"
 DEV = ROOT / "requirements" / "dev.txt"
 CLIENTS = ROOT / "requirements" / "clients.txt"
+COMPILED = ROOT / "build" / "compiled"
 COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out within days
 
 SOAK = ("tests/simulation", "tests/journeys/test_exact_caps.py", "tests/journeys/test_ledger_survives.py")
@@ -99,10 +105,29 @@ def environment(lock: Path, venv: Path = VENV) -> None:
 def serve(arguments: list[str]) -> int:
     """Start the service in this process's place."""
     environment(CORE)
+    if COMPILED.exists():
+        if compiling.fresh(COMPILED):
+            os.environ["PYTHONPATH"] = str(COMPILED)
+        else:
+            say("the sources have changed since they were compiled; python3 dev.py compile would do it anew")
     command = [str(PYTHON), "-m", "headgate", "serve", *arguments]
     if os.name != "nt":  # there, exec would leave the shell without the service
         os.execv(command[0], command)
     return run(*command)
+
+
+def compile_(_: list[str] | None = None) -> int:
+    """Make machine code of the hot path, unless the sources are as they were."""
+    environment(DEV)
+    if compiling.fresh(COMPILED):
+        say(f"{COMPILED.relative_to(ROOT)} holds the sources as they are")
+        return 0
+    code = run(PYTHON, "tools/compiling.py", COMPILED)
+    if code:
+        say(
+            "not compiled: it takes a C compiler and Python's headers (Debian, Ubuntu: apt-get install gcc python3-dev)"
+        )
+    return code
 
 
 def test(arguments: list[str]) -> int:
@@ -120,6 +145,14 @@ def test(arguments: list[str]) -> int:
     if failed:
         say("failed: " + ", ".join(failed))
     return 1 if failed else 0
+
+
+def test_compiled(arguments: list[str]) -> int:
+    """Run the tests of the compiled package; those of the house look at sources only."""
+    if code := compile_():
+        return code
+    os.environ["PYTHONPATH"] = str(COMPILED)
+    return run(PYTHON, "-m", "pytest", "-n", "2", "--ignore", "tests/house", *arguments)
 
 
 def test_clients(arguments: list[str]) -> int:
@@ -146,7 +179,7 @@ def bench(arguments: list[str]) -> int:
     if name == "publish":
         return max([bench([*which, "--publish", *options]) for which in ([], *([each] for each in BENCHES))])
     if name not in BENCHES:
-        environment(CORE)
+        compile_()  # where it cannot be, the rest is measured
         return run(PYTHON, "bench/run.py", *arguments)
     environment(DEV)  # has the servers
     return run(PYTHON, f"bench/{name}.py", *options)
@@ -174,7 +207,9 @@ def main() -> int:
     command, *arguments = sys.argv[1:] or ["help"]
     commands = {
         "serve": serve,
+        "compile": compile_,
         "test": test,
+        "test-compiled": test_compiled,
         "test-clients": test_clients,
         "test-soak": test_soak,
         "bench": bench,

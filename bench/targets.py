@@ -16,6 +16,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.append(str(ROOT))
+
+from tools.compiling import fresh  # noqa: E402 - found by then
+
+COMPILED = ROOT / "build" / "compiled"
 OUT = HERE / "out"
 MODEL = "gpt-4o-mini"
 KEY = "bench-key-of-no-value"
@@ -141,6 +146,18 @@ class Headgate(Target):
         return [python(), "-m", "headgate", "serve", "--config", str(config), "--port", str(place.port)]
 
 
+class Compiled(Headgate):
+    """The same package with its hot path compiled, as `python3 dev.py compile` leaves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "compiled"
+        self.note = "headgate after `python3 dev.py compile`"
+        self.environment = {**self.environment, "PYTHONPATH": str(COMPILED)}
+        if not fresh(COMPILED):
+            self.missing = "the sources are not compiled as they are: python3 dev.py compile"
+
+
 class Fleet(Headgate):
     """Headgate as one of a fleet: limits in Redis at `shared`, the ledger in PostgreSQL at `store`, several workers."""
 
@@ -210,4 +227,4 @@ def python() -> str:
 
 def targets(override: str = "", key: str = KEY) -> list[Target]:
     """Everything that can be measured, the yardstick first."""
-    return [Nginx(), Headgate(override, key), LiteLlm()]
+    return [Nginx(), Headgate(override, key), Compiled(), LiteLlm()]

@@ -41,7 +41,7 @@ class Source(Struct):
             wire = HttpWire(self.options.base_url or "http://127.0.0.1", headers=self.options.headers)
             self.wire = wire
             self.upstream = Upstream.of(
-                self.name, *(self.kind.connect(options, wire) for options in self.options.each_key())
+                self.name, *(self.kind.connect(options, wire) for options in self.options.each_key)
             )
         return self.upstream
 

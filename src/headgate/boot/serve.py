@@ -21,6 +21,7 @@ from headgate.boot.models import Source, default_of
 from headgate.boot.opening import check
 from headgate.boot.workers import Workers
 from headgate.config import Config, ConfigError, Jwt, Problem, load
+from headgate.engine import gate
 from headgate.runtime import Busy
 from headgate.stores.opening import make_ready, open_database
 from headgate.surfaces import server
@@ -153,6 +154,8 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
     if config.knowledge.embedder:
         lines.append(f"  documents      vectors of {config.knowledge.embedder} in {usual_kind(config)}")
     lines.append(f"  configuration  {config.path or 'none (defaults and environment)'}")
+    if not gate.__file__.endswith(".py"):
+        lines.append("  hot path       compiled")
     if mixed(config.access.jwt):
         lines.append("  warning        two issuers of tokens may call different users by one name: see user_prefix")
     if not server.fast():

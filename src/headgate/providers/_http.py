@@ -86,6 +86,7 @@ class Options(BaseModel):
         said = [text for value in hidden for text in _texts(value)]
         return tuple(sorted({text for text in said if len(text) >= _LEAST_SECRET}, key=len, reverse=True))
 
+    @property
     def each_key(self) -> tuple[Self, ...]:
         """The settings with one key each, in the order of the configuration."""
         keys = dict.fromkeys(key for key in (self.api_key, *self.api_keys) if key)
