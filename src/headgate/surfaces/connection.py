@@ -48,14 +48,14 @@ _LARGE_HEAD = "the request's line and headers are too large"
 
 
 class Socket:
-    """The transport as an exchange sees it: it writes and closes as the connection does."""
+    """The transport as an exchange sees it: its `close` is the connection's `finish`."""
 
     __slots__ = ("close", "is_closing", "write")
 
-    def __init__(self, connection: Connection) -> None:
-        self.write = connection.write
-        self.is_closing = connection.transport.is_closing
-        self.close = connection.finish
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
 
 
 class Connection(HttpToolsProtocol):
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects: its head is awaited."""
         super().connection_made(transport)
-        self._socket = Socket(self)
+        self._socket = Socket(transport, self.finish)
         self.since = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -322,20 +322,18 @@ class Connection(HttpToolsProtocol):
         request_id = id_of(dict(self.headers or ()))
         content = body_of(fault, surface_of({"path": (self.url or b"").decode("latin-1")}), request_id)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
-        self.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)
+        self._flush()
+        self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)
         self.phase = _BODY
         self.finish()
 
-    def write(self, data: bytes) -> None:
-        """Write at once."""
-        if self.unsent:
-            self._flush()
-        self.transport.write(data)
-
     def write_soon(self, data: bytes) -> None:
-        """Write when the event loop has run all that is ready, if many write now: in a row, system calls cost less."""
+        """Write when the event loop has run all that is ready, if many write now: in a row, system calls cost less.
+
+        By then no other answer of this connection can have begun.
+        """
         if len(self.tasks) <= CROWD:
-            self.write(data)
+            self.transport.write(data)
             return
         if not self.unsent:
             self.loop.call_soon(self._flush)

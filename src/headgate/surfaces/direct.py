@@ -66,7 +66,7 @@ class Direct(Response):
         self.last_write = 0.0
         self.more_body = True
         self.disconnected = self.started = self.response_complete = False
-        self._write = connection.write
+        self._write = connection.transport.write
         self._flow: FlowControl = connection.flow
 
     @property
