@@ -1,4 +1,4 @@
-"""What a request costs in instructions, counted by valgrind: the same to a percent on the busiest machine.
+"""What a request costs in instructions, counted by valgrind: a busy machine hardly changes it.
 
     python bench/instructions.py              instructions a request, of Headgate's own process, outside the kernel
     python bench/instructions.py --stream     the same per 100 streamed chunks
