@@ -105,15 +105,20 @@ def environment(lock: Path, venv: Path = VENV) -> None:
 def serve(arguments: list[str]) -> int:
     """Start the service in this process's place."""
     environment(CORE)
-    if COMPILED.exists():
+    if COMPILED.exists() and "--reload" not in arguments:  # which is for sources that change
         if compiling.fresh(COMPILED):
-            os.environ["PYTHONPATH"] = str(COMPILED)
+            use_compiled()
         else:
             say("the sources have changed since they were compiled; python3 dev.py compile would do it anew")
     command = [str(PYTHON), "-m", "headgate", "serve", *arguments]
     if os.name != "nt":  # there, exec would leave the shell without the service
         os.execv(command[0], command)
     return run(*command)
+
+
+def use_compiled() -> None:
+    """Have Python look there first, before all else that it was told to look at."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(COMPILED), os.environ.get("PYTHONPATH"))))
 
 
 def compile_(_: list[str] | None = None) -> int:
@@ -151,7 +156,7 @@ def test_compiled(arguments: list[str]) -> int:
     """Run the tests of the compiled package; those of the house look at sources only."""
     if code := compile_():
         return code
-    os.environ["PYTHONPATH"] = str(COMPILED)
+    use_compiled()
     return run(PYTHON, "-m", "pytest", "-n", "2", "--ignore", "tests/house", *arguments)
 
 

@@ -51,7 +51,9 @@ def compile_one(folder: Path, module: str) -> str:
 
 
 def compile_all(folder: Path) -> None:
-    """Fill the folder, which is emptied first; tells of every module. Raises as `compile_one` does."""
+    """Fill the folder anew; tells of every module. Raises as `compile_one` does, and ValueError for others' files."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "headgate" / "__init__.py").exists():
+        raise ValueError(f"{folder} holds something else: name a folder that is empty or not there")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     wanted = modules()

@@ -30,7 +30,7 @@ def compiled(tmp_path_factory):
 async def test_it_answers_whole_and_in_a_stream_and_writes_both_down(compiled, upstreams, tmp_path):
     config = '[access]\napi_keys = "key-of-ann:ann:capped"\n[tiers.capped]\nrequests = "2/hour"\n[tiers.open]\n'
     async with serving(tmp_path, config + upstreams.config, PYTHONPATH=str(compiled)) as service:
-        assert "compiled" in service.log
+        assert "hot path       compiled" in service.log
         whole = ask("openai", f"openai/{upstreams.model(said('openai', streamed=False))}")
         answer = await service.post(PATHS["openai"], whole, key="key-of-ann")
         check_good("openai", answer)
