@@ -11,9 +11,9 @@ from ._served import ADMIN, KEY, configured, served
 AS_ALICE = {"x-api-key": KEY}
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    app = create_app(configured(tmp_path_factory.mktemp("depends"), "[tiers.pro]\nrequests = '4/day'\n"))
+@pytest.fixture
+def client(tmp_path):
+    app = create_app(configured(tmp_path, "[tiers.pro]\nrequests = '2/day'\n"))
 
     @app.post("/near")
     async def near(one: str, other: str, gate: Gate) -> float:
