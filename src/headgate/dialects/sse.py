@@ -51,9 +51,10 @@ class Frames:
 
     def alone(self, chunk: bytes) -> bytes | None:
         """The data of bytes that are one event of one line, as most reads are; None of others, which are to be fed."""
-        if self._between and chunk.startswith(b"data: ") and _is_line(chunk) and len(chunk) <= self.limit:
-            return chunk[6:-2]
-        return None
+        if not self._between or len(chunk) > self.limit or not chunk.startswith(b"data: "):
+            return None
+        one_line = chunk.endswith(b"\n\n") and chunk.count(b"\n") == 2 and b"\r" not in chunk
+        return chunk[6:-2] if one_line else None
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """Take the next bytes. Raises UpstreamBroken past the limit."""
@@ -105,11 +106,6 @@ class Frames:
             self._data.append(value)
         elif name == b"event":
             self._name = value
-
-
-def _is_line(chunk: bytes) -> bool:
-    """Whether the bytes are one line and a blank one."""
-    return chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n") and chunk.find(b"\r") < 0
 
 
 class SseReader:
