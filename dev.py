@@ -3,7 +3,7 @@
 
     python3 dev.py serve [OPTIONS]   start the service (makes .venv first; options as of `headgate serve`)
     python3 dev.py compile           make machine code of what runs for every request, with Cython and a C compiler, in
-                                     half a minute; `serve` takes it for as long as the sources are the same
+                                     under a minute; `serve` takes it for as long as the sources are the same
     python3 dev.py test              all checks, as CI runs them: format, lint, types, floors, tests
     python3 dev.py test ARGUMENTS    only pytest, with these arguments
     python3 dev.py test-compiled [ARGUMENTS]  the same tests of the compiled package (arguments as of pytest)

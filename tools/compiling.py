@@ -4,7 +4,7 @@
 
 FOLDER becomes a copy of the package in which each module of `[tool.headgate] compiled` (pyproject.toml) has a compiled
 one beside it, which Python takes first: put it on PYTHONPATH. Needs Cython, setuptools, a C compiler and Python's
-headers (Debian, Ubuntu: apt-get install gcc python3-dev). Takes half a minute.
+headers (Debian, Ubuntu: apt-get install gcc python3-dev). Takes under a minute.
 """
 
 from __future__ import annotations
