@@ -41,7 +41,6 @@ CLIENTS_TESTS = ROOT / "tests" / "clients"
 CORE = ROOT / "requirements" / "core.txt"
 DEV = ROOT / "requirements" / "dev.txt"
 CLIENTS = ROOT / "requirements" / "clients.txt"
-COMPILED = ROOT / "build" / "compiled"
 COOLDOWN = dt.timedelta(days=7)  # a malicious release is mostly found out within days
 
 SOAK = ("tests/simulation", "tests/journeys/test_exact_caps.py", "tests/journeys/test_ledger_survives.py")
@@ -105,8 +104,8 @@ def environment(lock: Path, venv: Path = VENV) -> None:
 def serve(arguments: list[str]) -> int:
     """Start the service in this process's place."""
     environment(CORE)
-    if COMPILED.exists() and "--reload" not in arguments:  # which is for sources that change
-        if compiling.fresh(COMPILED):
+    if compiling.COMPILED.exists() and "--reload" not in arguments:  # which is for sources that change
+        if compiling.fresh(compiling.COMPILED):
             use_compiled()
         else:
             say("the sources have changed since they were compiled; python3 dev.py compile would do it anew")
@@ -118,16 +117,16 @@ def serve(arguments: list[str]) -> int:
 
 def use_compiled() -> None:
     """Have Python look there first, before all else that it was told to look at."""
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(COMPILED), os.environ.get("PYTHONPATH"))))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(compiling.COMPILED), os.environ.get("PYTHONPATH"))))
 
 
 def compile_(_: list[str] | None = None) -> int:
     """Make machine code of the hot path, unless the sources are as they were."""
     environment(DEV)
-    if compiling.fresh(COMPILED):
-        say(f"{COMPILED.relative_to(ROOT)} holds the sources as they are")
+    if compiling.fresh(compiling.COMPILED):
+        say(f"{compiling.COMPILED.relative_to(ROOT)} holds the sources as they are")
         return 0
-    code = run(PYTHON, "tools/compiling.py", COMPILED)
+    code = run(PYTHON, "tools/compiling.py", compiling.COMPILED)
     if code:
         say(
             "not compiled: it takes a C compiler and Python's headers (Debian, Ubuntu: apt-get install gcc python3-dev)"

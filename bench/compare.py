@@ -35,8 +35,8 @@ class State(Headgate):
         super().__init__()
         self.name = name
         self.environment = {**self.environment, "PYTHONPATH": str(folder)}
-        if not (folder / "headgate" / "__init__.py").exists():
-            raise BenchError(f"{folder} holds no package headgate")
+        if not name or not (folder / "headgate" / "__init__.py").exists():
+            raise BenchError(f"{name}={folder}: a state is NAME=PATH, and the path holds the package headgate")
 
 
 def burst(target: Target, process: Process, port: int, seconds: float, *, stream: bool) -> float:
@@ -86,8 +86,10 @@ def main() -> int:
     try:
         named = [state.partition("=") for state in chosen.states]
         states = [State(name, Path(folder).resolve()) for name, _, folder in named]
-        if len({state.name for state in states}) < len(states):
+        if len({"nginx", *(state.name for state in states)}) <= len(states):
             raise BenchError("each state needs a name of its own")
+        if missing := Nginx().missing:
+            raise BenchError(missing)
         for number in range(chosen.starts):
             print(f"start {number + 1} of {chosen.starts}", file=sys.stderr, flush=True)
             costs.append(one_start([Nginx(), *states], chosen.bursts, chosen.seconds, stream=chosen.stream))

@@ -18,9 +18,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.append(str(ROOT))
 
-from tools.compiling import fresh  # noqa: E402 - found by then
+from tools.compiling import COMPILED, fresh  # noqa: E402 - found by then
 
-COMPILED = ROOT / "build" / "compiled"
 OUT = HERE / "out"
 MODEL = "gpt-4o-mini"
 KEY = "bench-key-of-no-value"

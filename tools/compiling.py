@@ -21,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "headgate"
 PROJECT = ROOT / "pyproject.toml"
+COMPILED = ROOT / "build" / "compiled"
+"""Where `dev.py` has it made, and looks for it."""
 
 # Every variable stays a Python object, whatever its annotation says or Cython would make of it.
 DIRECTIVES = {"language_level": 3, "annotation_typing": False, "infer_types": False}
