@@ -268,7 +268,8 @@ class ScriptedWire:
         try:
             for step in _next(self._scripts):
                 if isinstance(step, bytes):
-                    yield step
+                    if ask.relay is None or not ask.relay(step):
+                        yield step
                 elif isinstance(step, Exception):
                     raise step
                 else:

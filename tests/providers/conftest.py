@@ -24,8 +24,8 @@ class Asker:
         return self._wires[key]
 
     @asynccontextmanager
-    async def asking(self, upstream, *, stream=False, clocks=CLOCKS, deadline=float("inf")):
-        ask = Ask(path="/chat", body=b'{"model":"m"}', stream=stream)
+    async def asking(self, upstream, *, stream=False, clocks=CLOCKS, deadline=float("inf"), relay=None):
+        ask = Ask(path="/chat", body=b'{"model":"m"}', stream=stream, relay=relay)
         async with aclosing(self.wire(upstream).chunks(ask, clocks, deadline)) as chunks:
             yield chunks
 

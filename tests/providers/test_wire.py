@@ -1,16 +1,19 @@
 """The wire over real sockets, against an upstream that is scripted byte for byte, on both event loops."""
 
 import asyncio
+import gzip
 import socket
 
 import pytest
+from msgspec import structs
 
 from headgate.core.call import Clocks
-from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamRejected
+from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamRejected, UpstreamTimeout
 from headgate.core.seams import Answered, Ask
 from headgate.providers._bounds import Bounds
 from headgate.providers._wire import HttpWire
 from headgate.testing import LAST_CHUNK, ScriptedUpstream, Upset, chunk, stream_head, whole
+from providers.conftest import CLOCKS
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +77,46 @@ async def test_a_stream_arrives_read_by_read(asker):
     steps = [[chunk(b"data: %d\n\n" % n), 0.05] for n in range(3)]
     async with ScriptedUpstream([stream_head(), *steps, LAST_CHUNK]) as upstream:
         assert await asker.pieces(upstream, stream=True) == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]
+
+
+async def test_a_relay_may_take_what_comes_once_all_before_it_was_taken(asker):
+    offered = []
+
+    def relay(read):
+        offered.append(read)
+        return b"2" in read
+
+    steps = [[chunk(b"data: %d\n\n" % n), 0.05] for n in range(5)]
+    async with (
+        ScriptedUpstream([stream_head(), *steps, LAST_CHUNK]) as upstream,
+        asker.asking(upstream, stream=True, relay=relay) as chunks,
+    ):
+        first = await anext(chunks)
+        await asyncio.sleep(0.08)  # the next one comes while nobody waits
+        rest = [read async for read in chunks]
+    assert (first, rest) == (b"data: 0\n\n", [b"data: 1\n\n", b"data: 3\n\n", b"data: 4\n\n"])
+    assert offered == [b"data: 2\n\n", b"data: 3\n\n", b"data: 4\n\n"]
+
+
+async def test_what_a_relay_takes_counts_and_is_timed_as_well(asker):
+    steps = [chunk(1000 * b"x"), 0.1] * 8
+    clocks = structs.replace(CLOCKS, idle=0.3)
+    async with ScriptedUpstream([stream_head(), *steps, Upset.HANG]) as upstream:
+        with pytest.raises(UpstreamTimeout, match="silent"):
+            await asker.pieces(upstream, stream=True, clocks=clocks, relay=lambda _: True)
+        wire = HttpWire(upstream.url, bounds=Bounds(body=4096))
+        ask = Ask(path="/", body=b"{}", stream=True, relay=lambda _: True)
+        with pytest.raises(UpstreamBroken, match="4096"):
+            assert [read async for read in wire.chunks(ask, CLOCKS, float("inf"))]
+        await wire.aclose()
+
+
+async def test_a_relay_is_not_offered_what_is_compressed(asker):
+    body = gzip.compress(b"data: 1\n\n")
+    steps = [step for byte in body for step in (chunk(bytes([byte])), 0.001)]
+    head = stream_head({"content-encoding": "gzip"})
+    async with ScriptedUpstream([head, *steps, LAST_CHUNK]) as upstream:
+        assert await asker.whole(upstream, stream=True, relay=lambda _: True) == b"data: 1\n\n"
 
 
 async def test_chunks_of_one_read_are_joined(asker):

@@ -17,6 +17,12 @@ from headgate.core.trace import Trace
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+Relay = Callable[[bytes], bool]
+"""Takes a piece of an answer straight to whom it is for, who has been given all before it.
+
+False where that cannot be now: the piece goes the long way, as an event.
+"""
+
 
 class TextPart(Struct, frozen=True):
     """Plain words."""
@@ -193,6 +199,7 @@ class Call(Struct, kw_only=True):
     of the caller's headers that an upstream of the same dialect is to see, names in lower case.
     `max_tokens` is the most tokens the answer may have; where it is `bounded` the bound is ours, and the upstream is
     told it in the place of the caller's. `deadline` is a `time.monotonic()` second. Without `reuse` nothing is cached.
+    `relay` is the short way of a stream's pieces, in the caller's dialect, to the caller.
     """
 
     model: str
@@ -214,6 +221,7 @@ class Call(Struct, kw_only=True):
     clocks: Clocks = Clocks()
     deadline: float = float("inf")
     reuse: Reuse | None = None
+    relay: Relay | None = None
     _prompt: Prompt | UnsetType = UNSET
 
     @property

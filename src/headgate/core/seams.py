@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from headgate.core.call import Call, Clocks
+from headgate.core.call import Call, Clocks, Relay
 from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Event
@@ -80,6 +80,14 @@ class Reader(Protocol):
         ...
 
 
+class Passer(Reader, Protocol):
+    """A Reader of what is passed on that can tell, before it is fed, which bytes matter to nobody but the caller."""
+
+    def passes(self, chunk: bytes) -> bool:
+        """Whether the bytes are a whole event that only has words in it: `feed` would say one Verbatim of them."""
+        ...
+
+
 class Writer(Protocol):
     """Pure, made for one answer: events become the bytes of the caller's stream."""
 
@@ -93,13 +101,14 @@ class Writer(Protocol):
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """One HTTP request to an upstream; `path` is appended to the provider's base URL."""
+    """One HTTP request to an upstream; `path` is appended to the provider's base URL. For `relay` see `Wire.chunks`."""
 
     path: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     stream: bool = False
     method: str = "POST"
+    relay: Relay | None = None
 
 
 class Answered(Exception):
@@ -118,6 +127,7 @@ class Wire(Protocol):
     def chunks(self, ask: Ask, clocks: Clocks, deadline: float) -> Chunks:
         """The body of a 2xx answer, as it arrives, decompressed. `deadline` is a `time.monotonic()` second.
 
+        The relay may be offered a read once all before it were taken; one that it takes is no item.
         Raises Answered for another status, UpstreamDown, UpstreamTimeout, UpstreamBroken.
         """
         ...

@@ -51,10 +51,12 @@ class Watcher(SseReader):
 
     def feed(self, chunk: bytes) -> Iterable[Event]:
         """Frames completed by these bytes, then what they meant. A fault comes after the frames before it."""
+        return (Verbatim(chunk),) if self.passes(chunk) else self._read(chunk)
+
+    def passes(self, chunk: bytes) -> bool:
+        """Whether the bytes are one event, and it is but a piece of the first choice."""
         data = self._frames.alone(chunk) if self._plain else None
-        if data is not None and goes_on(data):
-            return (Verbatim(chunk),)
-        return self._read(chunk)
+        return data is not None and goes_on(data)
 
     def _read(self, chunk: bytes) -> Iterator[Event]:
         passed: list[bytes] = []

@@ -70,10 +70,10 @@ class Writer:
 
     def feed(self, event: Event) -> bytes:
         """The bytes for one event."""
+        if type(event) is Verbatim:  # nearly always
+            self._passing = True
+            return event.data
         match event:
-            case Verbatim():
-                self._passing = True
-                return event.data
             case Text():
                 logprobs = None if event.logprobs is None else {"content": event.logprobs, "refusal": None}
                 return self._delta(event.choice, {"content": event.text}, logprobs)

@@ -23,6 +23,7 @@ BODY_LIMIT = 64 * 1024 * 1024
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
+_CR = ord("\r")  # a number: to look for bytes in bytes, Python first has an error made of them
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
@@ -51,10 +52,11 @@ class Frames:
 
     def alone(self, chunk: bytes) -> bytes | None:
         """The data of bytes that are one event of one line, as most reads are; None of others, which are to be fed."""
-        if not self._between or len(chunk) > self.limit or not chunk.startswith(b"data: "):
+        if not self._between or len(chunk) > self.limit:
             return None
-        one_line = chunk.endswith(b"\n\n") and chunk.count(b"\n") == 2 and b"\r" not in chunk
-        return chunk[6:-2] if one_line else None
+        line, _, rest = chunk.partition(b"\n")
+        name, _, data = line.partition(b": ")
+        return data if name == b"data" and rest == b"\n" and _CR not in line else None
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """Take the next bytes. Raises UpstreamBroken past the limit."""

@@ -43,8 +43,11 @@ class Gate:
         with hold:
             call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
             if call.reuse is None:
+                if call.relay is not None:
+                    call.relay = hold.counting(call.relay)
                 first, events = await first_to_speak(hold.route, call, hold.system, hold.spoken, begun)
             else:
+                call.relay = None  # what is remembered has to come by
                 first, events = await self.cache.begun(who, call, hold)
             async with aclosing(events):
                 hold.note(first)

@@ -6,7 +6,7 @@ import time
 
 from msgspec import Struct, field
 
-from headgate.core.call import Call, System
+from headgate.core.call import Call, Relay, System
 from headgate.core.entry import Attempt, Entry
 from headgate.core.events import Done, Event, Open, Reply, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
@@ -81,6 +81,17 @@ class Hold(Struct, eq=False):
             self._bytes += len(event.text)
         elif isinstance(event, ToolArgs):
             self._bytes += len(event.json)
+
+    def counting(self, relay: Relay) -> Relay:
+        """The relay of the answer's pieces, each a frame, with this Hold's eye on it."""
+
+        def counted(piece: bytes) -> bool:
+            if not relay(piece):
+                return False
+            self._bytes += TOKEN
+            return True
+
+        return counted
 
     def took(self, reply: Reply) -> None:
         """Take from a whole answer what the ledger wants to know."""

@@ -14,7 +14,7 @@ from typing import cast
 
 import httptools
 
-from headgate.core.call import Clocks
+from headgate.core.call import Clocks, Relay
 from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamFault, UpstreamTimeout
 from headgate.providers._bounds import Bounds
 
@@ -32,6 +32,7 @@ class Connection(asyncio.BufferedProtocol):
 
     `closed` says that there will be no other. `lost` is called once, when the socket is gone. `inbox` is where reads
     go, one at a time; all connections of an event loop may share it. Its size bounds what a slow reader's stream holds.
+    `relay`, set for one exchange, is offered what comes while somebody waits for `news`.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         "headers",
         "on_body",
         "on_header",
+        "relay",
         "status",
     )
 
@@ -98,6 +100,7 @@ class Connection(asyncio.BufferedProtocol):
         """Forget the last exchange."""
         self.status = 0
         self.headers = {}
+        self.relay: Relay | None = None
         self._parts.clear()
         self._fields.clear()
         self._clocks = clocks
@@ -166,9 +169,8 @@ class Connection(asyncio.BufferedProtocol):
             if self._fault is not None:
                 raise self._fault
             return b""
-        parts = self._parts
-        chunk = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
+        chunk = self._gathered()
+        self._parts.clear()
         self._waiting = 0
         if self._paused:
             self._resume()
@@ -176,6 +178,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._size > self._bounds.body:
             raise UpstreamBroken(f"the upstream sent an answer of more than {self._bounds.body} bytes")
         return chunk
+
+    def _gathered(self) -> bytes:
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _write(self, data: bytes) -> None:
         if not self.closed:
@@ -295,11 +301,24 @@ class Connection(asyncio.BufferedProtocol):
         if not self._speaking:
             self._speaking = True
             self._watch(self._since + self._clocks.idle)
+        if self.relay is not None and not self._done and self._relayed(self.relay):
+            return
         self._waiting += size
         if self._waiting >= self._bounds.buffer and not self._paused and not self.closed:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
+
+    def _relayed(self, relay: Relay) -> bool:
+        """Whether what came is on its way to the caller already, so that nobody needs to be woken for it."""
+        if self._waiter is None or self._waiter.done():  # what came before is not taken yet
+            return False
+        chunk = self._gathered()
+        if self._size + len(chunk) > self._bounds.body or not relay(chunk):
+            return False
+        self._parts.clear()
+        self._size += len(chunk)
+        return True
 
     def _resume(self) -> None:
         """Read on; the time that the reader took is not the upstream's silence."""

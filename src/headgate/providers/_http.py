@@ -135,6 +135,7 @@ class HttpProvider:
             for event in await self.answer(call):
                 yield event
             return
+        ask = _relaying(ask, call, reader)
         try:
             async with aclosing(self.wire.chunks(ask, call.clocks, call.deadline)) as chunks:
                 async for chunk in chunks:
@@ -198,6 +199,14 @@ def refuse_others(prompt: Prompt, vendor: str, *known: str) -> None:
                 raise Unsupported(f"{vendor} does not take {part.kind} parts", field="messages")
             if isinstance(part, CallPart | ResultPart) and "tools" not in known:
                 raise Unsupported(f"{vendor} does not support tools", field="messages")
+
+
+def _relaying(ask: Ask, call: Call, reader: Reader) -> Ask:
+    """The request with a way past all of us for what only the caller has to read."""
+    relay, passes = call.relay, getattr(reader, "passes", None)
+    if relay is None or passes is None:
+        return ask
+    return structs.replace(ask, relay=lambda chunk: passes(chunk) and relay(chunk))
 
 
 def _traced(ask: Ask, call: Call | EmbedCall) -> Ask:

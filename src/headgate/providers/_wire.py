@@ -73,6 +73,8 @@ class HttpWire:
         connection = await self._answered(ask, clocks, deadline)
         try:
             inflate = inflate_for(connection.headers, self._bounds)
+            if inflate is None:
+                connection.relay = ask.relay
             while True:
                 if (news := connection.news()) is not None:
                     await news

@@ -95,6 +95,14 @@ class Direct(Response):
         if not self.disconnected:
             self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data)
 
+    def relay(self, data: bytes) -> bool:
+        """Write a piece of the body now; False, having written nothing, while the client is slow or gone."""
+        if self._flow.write_paused or self.disconnected:
+            return False
+        self.last_write = time.monotonic()
+        self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data)
+        return True
+
     async def end(self) -> None:
         """Close the body."""
         if not self.disconnected and self.chunked:

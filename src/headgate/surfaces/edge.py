@@ -221,6 +221,7 @@ class Edge:
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
         own = await self._own(endpoint, who, call) if endpoint.prepare or endpoint.ask else None
+        call.relay = response.relay if own is None else None
         async with aclosing(own or self._runtime.gate.answer(who, call)) as events:
             writer = endpoint.writer(call)
             opened = await anext(events)

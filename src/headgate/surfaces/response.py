@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from headgate.core.call import Relay
 from headgate.core.faults import Fault, TooLarge
 from headgate.surfaces.faults import Surface, body_of, headers_of, status_of
 from headgate.surfaces.lines import headers_in
@@ -23,9 +24,13 @@ def id_line(surface: Surface, request_id: str) -> bytes:
 
 
 class Response:
-    """What is sent to one caller; here by ASGI, on the fast lane by `Direct`."""
+    """What is sent to one caller; here by ASGI, on the fast lane by `Direct`.
+
+    `relay` writes a piece of the body at once, where that is possible at all; see `core.call.Relay`.
+    """
 
     __slots__ = ("_send", "last_write", "request_id", "started")
+    relay: Relay | None = None
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
