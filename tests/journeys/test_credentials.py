@@ -12,6 +12,7 @@ import pytest
 from access._issuer import OTHER_RSA, RSA, SECRET, claims, pem, token
 from headgate.core.key import mint
 from journeys._asking import PATHS, SURFACES, ask, check_error
+from journeys._caller import connected, request
 from journeys._service import ADMIN, command, serving
 
 CONFIG = f"""
@@ -168,6 +169,23 @@ async def test_a_good_credential_is_known(service, headers, who):
     answer = await service.post("/chat", ask("simple", "parrot"), headers=headers)
     row = await service.entry(answer)
     assert (row["kind"], row["principal"], row["tier"], row["status"]) == (*who, "ok")
+
+
+@pytest.mark.anyio
+async def test_each_request_of_a_connection_is_its_own_credentials(service):
+    made = await create(service, user="finn", tier="open")
+    body = json.dumps(ask("simple", "parrot")).encode()
+
+    async def known(line, key):
+        await line.send(request("POST", "/chat", body, {"X-API-Key": key}))
+        answer = await line.answer()
+        return (await service.entry(answer))["principal"] if answer.status == 200 else answer.status
+
+    async with connected(service.port) as line:
+        keys = [KEY, KEY, "key-of-bob", "nobody-knows-this-key", "key-of-bob", KEY, made["key"], made["key"]]
+        assert [await known(line, key) for key in keys] == ["ann", "ann", "bob", 401, "bob", "ann", "finn", "finn"]
+        await service.call("DELETE", f"/admin/keys/{made['id']}", key=ADMIN)
+        assert [await known(line, key) for key in (made["key"], KEY)] == [401, "ann"]
 
 
 @pytest.mark.anyio

@@ -72,7 +72,7 @@ async def test_the_answer_comes_as_it_is(asker):
         reply = Reply()
         for event in await provider.answer(call(best_of=3, suffix="end")):
             reply.add(event)
-    assert (reply.verbatim, reply.choices[0].done.reason) == (body, "stop")
+    assert (reply.verbatim, reply.done.reason) == (body, "stop")
     sent = json.loads(upstream.requests[0].body)
     assert upstream.requests[0].path == "/v1/completions"
     assert (sent["model"], sent["best_of"], sent["suffix"], sent["max_tokens"]) == ("m", 3, "end", 16)

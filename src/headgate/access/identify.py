@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from msgspec import Struct
+
 from headgate.access.jwt import JwtVerifier
 from headgate.core.faults import Unauthenticated
 from headgate.core.key import MARK, digest
@@ -22,6 +24,19 @@ _MISSING = (
     "No credential was given: send an API key or a token as 'Authorization: Bearer …', or a key as 'X-API-Key: …'."
 )
 _INVALID = "The credential is not valid."
+
+
+class Seen(Struct):
+    """The credential that came last by one connection, and its digest: most bring the same one again and again."""
+
+    credential: bytes = b""
+    digest: bytes = b""
+
+    def digest_of(self, credential: bytes) -> bytes:
+        """The credential's digest."""
+        if credential != self.credential:
+            self.credential, self.digest = credential, digest(credential)
+        return self.digest
 
 
 class Identify:
@@ -39,17 +54,19 @@ class Identify:
         if self._tokens is not None:
             await self._tokens.aclose()
 
-    def known(self, headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Principal | None:
+    def known(
+        self, headers: Headers, named: Mapping[bytes, bytes] | None = None, seen: Seen | None = None
+    ) -> Principal | None:
         """The caller, where it can be told at once; None where `verify` must be awaited. Raises Unauthenticated.
 
-        `named` are the headers by name, for whom has them so already.
+        `named` are the headers by name, for whom has them so already; `seen` is what the connection brought before.
         """
         bearer, credential = credentials(headers, dict(headers) if named is None else named)
         if not credential:
             if self._anonymous is None:
                 raise Unauthenticated(_MISSING)
             return self._anonymous
-        found_by = digest(credential)
+        found_by = digest(credential) if seen is None else seen.digest_of(credential)
         principal = self._keys.find(found_by)
         if principal is not None:
             return principal

@@ -162,10 +162,14 @@ class Choice(Struct):
 
 
 class Reply(Struct):
-    """A whole answer: the fold of its events, nothing more."""
+    """A whole answer: the fold of its events, nothing more. `done` is the last choice's end.
+
+    One that is passed on is its bytes: it has only choices whose words somebody had to count.
+    """
 
     begin: Begin = Begin()
     choices: list[Choice] = field(default_factory=list)
+    done: Done | None = None
     usage: Usage | None = None
     verbatim: bytes = b""
     entry: Entry | None = None
@@ -190,7 +194,9 @@ class Reply(Struct):
             elif type(event) is Usage:
                 self.usage = event
             elif type(event) is Done:
-                self.choice(event.choice).done = event
+                self.done = event
+                if not self.verbatim:
+                    self.choice(event.choice).done = event
             else:
                 self._add(event)
 

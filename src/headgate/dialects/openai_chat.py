@@ -7,9 +7,10 @@ in the body, and in `Prompt.extra`. Known ones are checked at the door, so that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta, Struct
 
 from headgate.core.call import (
     Call,
@@ -92,25 +93,63 @@ _CHECKS: dict[str, Check] = {
 _MODELLED = frozenset(_CHECKS) | {"messages"}
 
 
+class _Words(Struct, forbid_unknown_fields=True, gc=False):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str
+
+
+_Count = Annotated[int, Meta(ge=1, le=_MOST_TOKENS)] | None
+
+
+class _Envelope(Struct, gc=False):
+    """What the door has to know; most bodies have hardly more, and are checked as this is made of them."""
+
+    messages: Annotated[list[_Words], Meta(min_length=1)]
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    max_tokens: _Count = None
+    max_completion_tokens: _Count = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    user: str | None = None
+
+
+_ENVELOPE = frozenset(_Envelope.__struct_fields__)
+_INSIDE = _MODELLED - _ENVELOPE
+
+
 def parse(fields: dict[str, Any], body: bytes) -> Call:
     """The Call that a decoded body asks for. Raises InvalidField."""
+    envelope = _opened(fields)
+    options = envelope.stream_options
+    return Call(
+        model=envelope.model or "",
+        understand=understand,
+        dialect=NAME,
+        stream=envelope.stream or False,
+        fields=fields,
+        body=body,
+        max_tokens=max(envelope.max_completion_tokens or 0, envelope.max_tokens or 0) or None,
+        n=envelope.n or 1,
+        usage_wanted=bool(options and options.get("include_usage")),
+    )
+
+
+def _opened(fields: dict[str, Any]) -> _Envelope:
+    """The envelope of a body that is sound; msgspec finds the usual ones so, and we say of the others what is wrong."""
+    if fields.keys().isdisjoint(_INSIDE):
+        try:
+            return msgspec.convert(fields, _Envelope)
+        except msgspec.ValidationError:
+            pass
     check_messages(fields.get("messages"))
     for name, value in fields.items():
         check = _CHECKS.get(name)
         if check is not None:
             check(name, value)
-    options = fields.get("stream_options")
-    return Call(
-        model=fields.get("model") or "",
-        understand=understand,
-        dialect=NAME,
-        stream=fields.get("stream") or False,
-        fields=fields,
-        body=body,
-        max_tokens=max(fields.get("max_completion_tokens") or 0, fields.get("max_tokens") or 0) or None,
-        n=fields.get("n") or 1,
-        usage_wanted=bool(options and options.get("include_usage")),
-    )
+    return _Envelope(**{name: fields[name] for name in _ENVELOPE & fields.keys()})
 
 
 def check_messages(messages: Any) -> None:

@@ -97,7 +97,7 @@ class Hold(Struct, eq=False):
         """Take from a whole answer what the ledger wants to know."""
         entry = self.entry
         entry.first_ms = (time.monotonic() - self._start) * 1000
-        if reply.choices and (done := reply.choices[-1].done) is not None:
+        if (done := reply.done) is not None:
             entry.finish = done.raw or done.reason
         self._usage = reply.usage
         if reply.usage is None:

@@ -120,7 +120,6 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the connection died without a word, most likely while it rested: nobody has worked on the request."""
         return self._doubtful and not self._answering
 
-    @property
     def over(self) -> bool:
         """Whether the body has come to its end, and all of it was read."""
         return self._done and not self._parts and self._fault is None

@@ -54,7 +54,7 @@ async def _start_of_body(connection: Connection, bounds: Bounds) -> bytes:
     size = 0
     try:
         inflate = inflate_for(connection.headers, bounds)
-        while size < bounds.error and not connection.over:
+        while size < bounds.error and not connection.over():
             if (news := connection.news()) is not None:
                 await news
             chunk = connection.take()

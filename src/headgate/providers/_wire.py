@@ -97,7 +97,7 @@ class HttpWire:
         try:
             inflate = inflate_for(connection.headers, self._bounds)
             parts: list[bytes] = []
-            while not connection.over:
+            while not connection.over():
                 if (news := connection.news()) is not None:
                     await news
                 chunk = connection.take()

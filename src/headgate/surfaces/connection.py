@@ -14,6 +14,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from headgate.access.identify import Seen
 from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
 from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
 from headgate.surfaces.faults import body_of, surface_of
@@ -76,6 +77,7 @@ class Connection(HttpToolsProtocol):
         self._defaults: Headers = []
         self._default_lines = b""
         self.unsent: list[bytes] = []
+        self.seen = Seen()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects: its head is awaited."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from headgate.access.identify import Seen
 from headgate.surfaces.ids import id_of
 from headgate.surfaces.lines import Headers
 from headgate.surfaces.response import CLOSE, Response
@@ -42,6 +43,7 @@ class Direct(Response):
         "_write",
         "body",
         "chunked",
+        "client",
         "connection",
         "disconnected",
         "handler",
@@ -50,13 +52,17 @@ class Direct(Response):
         "more_body",
         "named",
         "response_complete",
+        "seen",
     )
     message_event = Silent()
+    receive: Any = None
 
     def __init__(
         self, connection: Any, handler: Callable[[Direct], Coroutine[Any, Any, None]], named: dict[bytes, bytes]
     ) -> None:
         self.connection = connection
+        self.client = connection.client
+        self.seen: Seen = connection.seen
         self.handler = handler
         self.headers: Headers = connection.headers
         self.named = named

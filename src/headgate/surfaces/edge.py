@@ -88,13 +88,20 @@ class OneShot(Struct, frozen=True):
 
 
 class Arrival(Struct, frozen=True):
-    """A request as it came: its headers, also by name, the socket's peer, its body, or what must be asked for it."""
+    """A request as it came by ASGI, as `Direct` is one: its headers, also by name, the socket's peer.
+
+    Its body is still to be asked for, and nobody knows what the connection brought before.
+    """
 
     headers: Headers
     named: dict[bytes, bytes]
     client: Any
-    body: bytes | None
     receive: Any
+    body: None = None
+    seen: None = None
+
+
+Arrived = Arrival | Direct
 
 
 class Edge:
@@ -113,7 +120,7 @@ class Edge:
         def handle(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
             line = Line(scope.get("headgate.connection"), receive)
             headers = scope["headers"]
-            arrival = Arrival(headers, dict(headers), scope.get("client"), None, receive)
+            arrival = Arrival(headers, dict(headers), scope.get("client"), receive)
             return self._handle(endpoint, arrival, Response(send, request_id_of(scope)), line)
 
         return handle
@@ -123,12 +130,11 @@ class Edge:
 
         def handle(direct: Direct) -> Coroutine[Any, Any, None]:
             connection = direct.connection
-            arrival = Arrival(direct.headers, direct.named, connection.client, direct.body, None)
-            return self._handle(endpoint, arrival, direct, Line(connection, None, connection.task))
+            return self._handle(endpoint, direct, direct, Line(connection, None, connection.task))
 
         return handle
 
-    async def _handle(self, endpoint: Endpoint | OneShot, arrival: Arrival, response: Response, line: Line) -> None:
+    async def _handle(self, endpoint: Endpoint | OneShot, arrival: Arrived, response: Response, line: Line) -> None:
         who: Principal | None = None
         runtime = self._runtime
         runtime.in_flight += 1
@@ -136,7 +142,7 @@ class Edge:
             if runtime.draining or runtime.in_flight > self._most:
                 raise Overloaded(_STOPPING if runtime.draining else _FULL)
             identify = runtime.identify
-            who = identify.known(arrival.headers, arrival.named) or await identify.verify(arrival.headers)
+            who = identify.known(arrival.headers, arrival.named, arrival.seen) or await identify.verify(arrival.headers)
             body = arrival.body
             if body is None:
                 body = await read_body(arrival.receive, self._max_body)
@@ -179,7 +185,7 @@ class Edge:
             runtime.in_flight -= 1
 
     async def _refuse(
-        self, endpoint: Endpoint | OneShot, who: Principal | None, arrival: Arrival, fault: Fault, response: Response
+        self, endpoint: Endpoint | OneShot, who: Principal | None, arrival: Arrived, fault: Fault, response: Response
     ) -> None:
         """Answer a fault that came before the status; one that no gate has written down is written down here."""
         if isinstance(fault, InvalidJson) and (coding := coding_of(arrival.headers)):
