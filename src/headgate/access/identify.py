@@ -7,6 +7,7 @@ Refusals don't tell whether a key exists. Header names are lower case, as ASGI h
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from hmac import compare_digest
 
 from msgspec import Struct
 
@@ -33,8 +34,8 @@ class Seen(Struct):
     digest: bytes = b""
 
     def digest_of(self, credential: bytes) -> bytes:
-        """The credential's digest."""
-        if credential != self.credential:
+        """The credential's digest. A proxy may bring many callers' by one connection: no timing tells of another's."""
+        if not compare_digest(credential, self.credential):
             self.credential, self.digest = credential, digest(credential)
         return self.digest
 
