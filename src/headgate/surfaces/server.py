@@ -97,17 +97,23 @@ class Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
+        await self._cancel()
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+        await self._cancel()  # what came in meanwhile: once the ledger is closed, nobody may be told anything
+        await self.lifespan.shutdown()
+        watchdog = threading.Timer(_PATIENCE, os._exit, (0,))
+        watchdog.daemon = True
+        watchdog.start()
+
+    async def _cancel(self) -> None:
+        """Cancel what is being answered, and wait for its last words."""
+        await asyncio.sleep(0)  # a connection accepted just now is made, and what has just come in begins
         late = list(self.server_state.tasks)
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=_LAST_WORDS)
-        for connection in list(self.server_state.connections):
-            connection.transport.close()
-        await self.lifespan.shutdown()
-        watchdog = threading.Timer(_PATIENCE, os._exit, (0,))
-        watchdog.daemon = True
-        watchdog.start()
 
     def _check_deadlines(self) -> None:
         now = asyncio.get_running_loop().time()
