@@ -51,3 +51,39 @@ def test_a_message_of_a_wrong_shape_is_refused_by_name(message, field):
         parse({"messages": [message]}, b"")
     assert caught.value.field == field
     assert field in caught.value.message
+
+
+EDGES = {
+    "model": ["m", "", None, 5],
+    "stream": [True, None, 1, "true"],
+    "stream_options": [{}, {"include_usage": True}, None, [], 5],
+    "max_tokens": [1, 10**7, 0, 10**7 + 1, 1.0, True, None],
+    "max_completion_tokens": [1, 10**7, 0, 10**7 + 1, 10**30],
+    "temperature": [0, 2, 2.0, -0.01, 2.01, True, "1", None],
+    "top_p": [0, 1, -0.01, 1.01],
+    "n": [1, 128, 0, 129, 1.0, True],
+    "user": ["ann", "", None, 5],
+}
+WORDS = [
+    {"role": role, "content": "hi"} for role in ("system", "developer", "user", "assistant", "tool", "function", "me")
+]
+
+
+def outcome(fields):
+    try:
+        call = parse(fields, b"")
+    except InvalidField as fault:
+        return fault.message
+    return call.model, call.stream, call.max_tokens, call.n, call.usage_wanted
+
+
+@pytest.mark.parametrize("more", [{name: value} for name, values in EDGES.items() for value in values])
+def test_a_quick_look_finds_what_a_close_one_does(more):
+    fields = {"messages": WORDS[:1], **more}
+    assert outcome(fields) == outcome({**fields, "seed": None})
+
+
+@pytest.mark.parametrize("message", [*WORDS, {"role": "user"}, {"role": "user", "content": None}, 5])
+def test_a_quick_look_at_a_message_finds_what_a_close_one_does(message):
+    fields = {"messages": [message]}
+    assert outcome(fields) == outcome({**fields, "seed": None})

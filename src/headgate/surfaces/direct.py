@@ -99,15 +99,18 @@ class Direct(Response):
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if not self.disconnected:
-            self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data)
+            self._write(self._piece(data))
 
     def relay(self, data: bytes) -> bool:
         """Write a piece of the body now; False, having written nothing, while the client is slow or gone."""
         if self._flow.write_paused or self.disconnected:
             return False
         self.last_write = time.monotonic()
-        self._write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data)
+        self._write(self._piece(data))
         return True
+
+    def _piece(self, data: bytes) -> bytes:
+        return b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data
 
     async def end(self) -> None:
         """Close the body."""
