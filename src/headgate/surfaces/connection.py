@@ -7,17 +7,18 @@ a request for a model with a body of usual size goes to its handler without ASGI
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headgate.access.identify import Seen
 from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
 from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
+from headgate.surfaces.exchange import Socket, exchange_of
 from headgate.surfaces.faults import body_of, surface_of
+from headgate.surfaces.head import Head, head_in
 from headgate.surfaces.ids import id_of
 from headgate.surfaces.lines import Headers, lines_of
 from headgate.surfaces.response import CLOSE
@@ -41,22 +42,14 @@ LINGER_BYTES = 64 * 1024 * 1024
 LANE_BYTES = 256 * 1024
 """Largest body that is taken in before its caller is known."""
 
+LESSONS = 4
+"""So many heads of a connection are remembered, one after the other: if all of them differ, so will the next."""
+
 CROWD = 8
 """With more answers than that in the making, whole ones are written together."""
 
 _IDLE, _HEAD, _BODY, _LINGER = range(4)
 _LARGE_HEAD = "the request's line and headers are too large"
-
-
-class Socket:
-    """The transport as an exchange sees it: its `close` is the connection's `finish`."""
-
-    __slots__ = ("close", "is_closing", "write")
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
 
 
 class Connection(HttpToolsProtocol):
@@ -78,6 +71,10 @@ class Connection(HttpToolsProtocol):
         self._default_lines = b""
         self.unsent: list[bytes] = []
         self.seen = Seen()
+        self._head: Head | None = None
+        self._lessons = LESSONS
+        self._fresh = b""
+        self._lacking = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects: its head is awaited."""
@@ -101,17 +98,51 @@ class Connection(HttpToolsProtocol):
             if self.taken > LINGER_BYTES:
                 self.transport.close()
             return
+        if self._lacking:
+            self._more(data)
+            return
+        if self.phase == _IDLE and self._head is not None and self._again(self._head, data):
+            return
         if self.phase == _HEAD:
             self.taken += len(data)
             if self.taken > HEAD_BYTES and len(data) < self.taken:
                 self.refuse(431, TooLarge(_LARGE_HEAD))
                 return
+        begins = self.phase == _IDLE or (self.phase == _HEAD and self.taken == len(data))
+        self._fresh = data if begins and self._lessons else b""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as wish:
             self._stay(data[wish.args[0] :])
         except httptools.HttpParserError:
             self.refuse(400, InvalidField("this is not a valid HTTP request"))
+
+    def _again(self, head: Head, data: bytes) -> bool:
+        """Whether the data begin with the head that came before, and so with a request of which no more is to parse."""
+        length, start = head.body_in(data)
+        if not 0 <= length <= LANE_BYTES or not self.cycle.response_complete:
+            return False
+        self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
+        self.method, self.url, self.headers = head.method, head.url, head.headers
+        direct = Direct(self, head.handler, head.named)
+        direct.keep_alive = not self.stopping
+        self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
+        self._lacking = length
+        self._more(data[start:])
+        return True
+
+    def _more(self, data: bytes) -> None:
+        """A piece of the body of a request whose head was known; what comes after it belongs to the next one."""
+        cycle: Any = self.cycle
+        body = data[: self._lacking]
+        cycle.body += body
+        self.taken += len(body)
+        self._lacking -= len(body)
+        if self._lacking:
+            return
+        self._complete()
+        if len(body) < len(data):
+            self.data_received(data[len(body) :])
 
     def _stay(self, rest: bytes) -> None:
         """Pass over a wish to speak another protocol (RFC 9110, 7.8): the parser has left out the body, so once more.
@@ -144,15 +175,16 @@ class Connection(HttpToolsProtocol):
             self.refuse(431, TooLarge(_LARGE_HEAD))
             return
         self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
+        fresh, self._fresh = self._fresh, b""
         self.method = self.parser.get_method()
         if self.parser.should_upgrade() and self.method != b"CONNECT":
             return
         waiting = self.cycle is not None and not self.cycle.response_complete
         named = dict(self.headers)
         self.expect_100_continue = b"expect" in named and named[b"expect"].lower() == b"100-continue"
-        if not waiting and self._direct(named):
+        if not waiting and self._direct(named, fresh):
             return
-        exchange = self._exchange()
+        exchange = exchange_of(self, self.method, self._socket, lasting=not self.stopping)
         self.cycle = exchange
         if waiting:
             self.flow.pause_reading()
@@ -163,8 +195,11 @@ class Connection(HttpToolsProtocol):
     def _head_size(self) -> int:
         return sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
 
-    def _direct(self, named: dict[bytes, bytes]) -> bool:
-        """Whether the request takes the fast lane; others have a body that must wait for the caller to be known."""
+    def _direct(self, named: dict[bytes, bytes], fresh: bytes) -> bool:
+        """Whether the request takes the fast lane; others have a body that must wait for the caller to be known.
+
+        What it came in, if it was the first there, tells how its head looks.
+        """
         handler = self.lane.get((self.method, self.url))
         if handler is None or self.expect_100_continue:
             return False
@@ -177,6 +212,9 @@ class Connection(HttpToolsProtocol):
             direct.chunked = self.parser.get_http_version() != "1.0"
         direct.keep_alive = lasting and direct.chunked and not self.stopping
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
+        if fresh and direct.keep_alive:
+            self._head = head_in(fresh, self.method, self.url, self.headers, handler)
+            self._lessons -= 1
         return True
 
     def default_lines(self) -> bytes:
@@ -185,41 +223,6 @@ class Connection(HttpToolsProtocol):
             self._defaults = self.server_state.default_headers
             self._default_lines = lines_of(self._defaults)
         return self._default_lines
-
-    def _exchange(self) -> RequestResponseCycle:
-        """The exchange that a complete head begins, with its ASGI scope."""
-        version = self.parser.get_http_version()
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": version,
-            "method": self.method.decode("ascii"),
-            "scheme": self.scheme,
-            "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-            "root_path": self.root_path,
-            "headers": self.headers,
-            "server": self.server,
-            "client": self.client,
-            "state": self.app_state.copy(),
-            "headgate.connection": self,
-        }
-        return RequestResponseCycle(
-            scope=scope,  # type: ignore[arg-type]
-            transport=self._socket,  # type: ignore[arg-type]
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and not self.stopping and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; one that nobody waits for any more is bounded too."""
@@ -237,8 +240,10 @@ class Connection(HttpToolsProtocol):
         """The request is in."""
         if self.phase == _LINGER:
             return
-        if self.parser.should_upgrade():
-            return
+        if not self.parser.should_upgrade():
+            self._complete()
+
+    def _complete(self) -> None:
         self.phase, self.taken = _IDLE, 0
         cycle: Any = self.cycle
         if type(cycle) is Direct:
