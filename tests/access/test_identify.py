@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from access._issuer import SECRET, token
-from headgate.access.identify import ANONYMOUS, Identify
+from headgate.access.identify import ANONYMOUS, Identify, Seen
 from headgate.access.jwt import Issuer, JwtVerifier
 from headgate.access.keys import KeyRing, configured_keys
 from headgate.core.faults import Unauthenticated
@@ -18,6 +18,13 @@ pytestmark = pytest.mark.anyio
 KEY = "a-static-key-of-some-length"
 OTHER = "another-static-key-of-some-length"
 KEYS = KeyRing(configured_keys(f"{KEY}:ada:pro,{OTHER}", "the-admin-key-0123456789"))
+
+
+class _Found:
+    """Keys in a dictionary that the test may change."""
+
+    def __init__(self, keys):
+        self.find = keys.get
 
 
 def bearer(text, scheme="Bearer"):
@@ -52,6 +59,29 @@ def test_a_key_is_known_at_once(identify, headers):
 
 def test_the_admin_is_known(identify):
     assert identify.known([bearer("the-admin-key-0123456789")]).is_admin
+
+
+def test_what_a_connection_brought_before_changes_nobody():
+    """A proxy brings many callers by one connection, and what it brought may be revoked meanwhile."""
+    keys = {digest(key.encode()): KEYS.find(digest(key.encode())) for key in (KEY, OTHER)}
+    identify, seen = Identify(_Found(keys)), Seen()
+    mine, others, nobodys, wrong = ([bearer(KEY)], [bearer(OTHER)], [], [bearer("no-key-of-anybody")])
+    named = {id(headers): dict(headers) for headers in (mine, others, nobodys, wrong)}
+
+    def known(headers):
+        return identify.known(headers, named[id(headers)], seen)
+
+    for _ in range(2):
+        assert known(mine).id == "ada" == known(mine).id
+        assert known(nobodys) is ANONYMOUS
+        assert known(others).id != "ada"
+        for _ in range(2):
+            with pytest.raises(Unauthenticated):
+                known(wrong)
+        assert known(mine).id == "ada"
+    del keys[digest(KEY.encode())]
+    with pytest.raises(Unauthenticated):
+        known(mine)
 
 
 async def test_a_token_is_verified_once_and_then_known(identify):

@@ -123,15 +123,15 @@ SOUND = b"POST /ask HTTP/1.1\r\nhost: here\r\ncontent-length: 2\r\nx: y\r\n\r\n"
 
 def test_a_sound_head_is_known_by_all_but_the_length_of_its_body():
     head = remembered(SOUND + b"{}")
-    assert head.body_in(SOUND + b"{}") == (2, len(SOUND))
+    assert head.body_in(SOUND + b"{}") == (2, b"{}")
     longer = SOUND.replace(b": 2", b": 2048")
-    assert head.body_in(longer) == (2048, len(longer))
+    assert head.body_in(longer) == (2048, b"")
     for length in (b"", b"-2", b"+2", b" 2", b"2 ", b"0x2", b"1_0", b"9999999", b"2, 2", b"\xb2", "٢".encode()):
-        assert head.body_in(SOUND.replace(b": 2", b": " + length)) == (-1, 0), length
+        assert head.body_in(SOUND.replace(b": 2", b": " + length)) == (-1, b""), length
     for cut in range(len(SOUND)):
-        assert head.body_in(SOUND[:cut]) == (-1, 0)
+        assert head.body_in(SOUND[:cut]) == (-1, b"")
         changed = SOUND[:cut] + b"z" + SOUND[cut + 1 :]
-        assert head.body_in(changed) == (-1, 0), changed
+        assert head.body_in(changed) == (-1, b""), changed
 
 
 @pytest.mark.parametrize(

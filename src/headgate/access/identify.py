@@ -28,10 +28,14 @@ _INVALID = "The credential is not valid."
 
 
 class Seen(Struct):
-    """The credential that came last by one connection, and its digest: most bring the same one again and again."""
+    """The credential that came last by one connection, and its digest: most bring the same one again and again.
+
+    `named` are the headers that it came in: who brings the very same object again brings the same credential.
+    """
 
     credential: bytes = b""
     digest: bytes = b""
+    named: Mapping[bytes, bytes] | None = None
 
     def digest_of(self, credential: bytes) -> bytes:
         """The credential's digest. A proxy may bring many callers' by one connection: no timing tells of another's."""
@@ -62,6 +66,8 @@ class Identify:
 
         `named` are the headers by name, for whom has them so already; `seen` is what the connection brought before.
         """
+        if seen is not None and seen.named is named and (principal := self._keys.find(seen.digest)) is not None:
+            return principal
         bearer, credential = credentials(headers, dict(headers) if named is None else named)
         if not credential:
             if self._anonymous is None:
@@ -70,6 +76,8 @@ class Identify:
         found_by = digest(credential) if seen is None else seen.digest_of(credential)
         principal = self._keys.find(found_by)
         if principal is not None:
+            if seen is not None:
+                seen.named = named
             return principal
         if self._tokens is None or not bearer or credential.count(b".") != 2 or credential.startswith(MARK.encode()):
             raise Unauthenticated(_INVALID)

@@ -201,15 +201,19 @@ class MemoryLimiter:
         """Take all wants, or none. Raises Overloaded when `max_keys` rules are in use already."""
         now = self._clock()
         meters: list[_Meter] = []
+        missing = 0
         for want in wants:
-            meter = self._meters.get(want.key, _NEW)
+            meter = self._meters.get(want.key)
+            if meter is None:
+                meter = _NEW
+                missing += 1
             if meter.expires <= now:
                 meter.expire(now)
             if meter.used + want.amount > want.limit and want.amount > 0:
                 return Refusal([_level(w, self._meters.get(w.key, _NEW), now) for w in wants])
             meters.append(meter)
-        if _NEW in meters:
-            meters = self._opened(wants, meters.count(_NEW), now)
+        if missing:
+            meters = self._opened(wants, missing, now)
         places: list[int] = []
         for meter, want in zip(meters, wants):  # noqa: B905 - strict is slower
             places.append(meter.take(now, want.amount))

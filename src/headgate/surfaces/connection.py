@@ -119,16 +119,20 @@ class Connection(HttpToolsProtocol):
 
     def _again(self, head: Head, data: bytes) -> bool:
         """Whether the data begin with the head that came before, and so with a request of which no more is to parse."""
-        length, start = head.body_in(data)
+        length, body = head.body_in(data)
         if not 0 <= length <= LANE_BYTES or not self.cycle.response_complete:
             return False
-        self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
         self.method, self.url, self.headers = head.method, head.url, head.headers
         direct = Direct(self, head.handler, head.named)
         direct.keep_alive = not self.stopping
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
-        self._lacking = length
-        self._more(data[start:])
+        if len(body) == length:
+            direct.body = body
+            self._complete()
+        else:
+            self.phase, self.since, self.taken = _BODY, self.loop.time(), 0
+            self._lacking = length
+            self._more(body)
         return True
 
     def _more(self, data: bytes) -> None:

@@ -34,15 +34,15 @@ class Head(Struct, frozen=True):
     begin: int
     rest: int
 
-    def body_in(self, data: bytes) -> tuple[int, int]:
-        """The length of the body and where in the data it begins; (-1, 0) if they do not begin with this head."""
+    def body_in(self, data: bytes) -> tuple[int, bytes]:
+        """The length of the body, and what came behind the head; -1 if the data do not begin with this head."""
         begin = self.begin
         end = data.find(b"\r\n", begin)
         start = end + self.rest
         digits = data[begin:end]
         if data[:begin] + data[end:start] in self.known and digits.isdigit() and len(digits) <= _MOST_DIGITS:
-            return int(digits), start
-        return -1, 0
+            return int(digits), data[start:]
+        return -1, b""
 
 
 def head_in(data: bytes, method: bytes, url: bytes, headers: Headers, handler: Callable[..., Any]) -> Head | None:
