@@ -155,6 +155,14 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter = self._loop.create_future()
         return self._waiter
 
+    def whole(self) -> bytes:
+        """The whole body of an answer that has begun, if all of it came at once and plain; else nothing, to be taken.
+
+        Raises UpstreamBroken.
+        """
+        all_here = self._done and len(self._parts) == 1 and self._fault is None
+        return self.take() if all_here and b"content-encoding" not in self.headers else b""
+
     def began(self) -> None:
         """Make sure, once there is news, that the answer has a head. Raises UpstreamDown, -Broken, -Timeout."""
         if self._fault is not None and not self.status:
@@ -169,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._fault is not None:
                 raise self._fault
             return b""
-        chunk = self._gathered()
+        chunk = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._waiting = 0
         if self._paused:
@@ -178,10 +186,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._size > self._bounds.body:
             raise UpstreamBroken(f"the upstream sent an answer of more than {self._bounds.body} bytes")
         return chunk
-
-    def _gathered(self) -> bytes:
-        parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _write(self, data: bytes) -> None:
         if not self.closed:
@@ -314,7 +318,7 @@ class Connection(asyncio.BufferedProtocol):
         """Whether what came is on its way to the caller already, so that nobody needs to be woken for it."""
         if self._waiter is None or self._waiter.done():  # what came before is not taken yet
             return False
-        chunk = self._gathered()
+        chunk = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         if self._size + len(chunk) > self._bounds.body or not relay(chunk):
             return False
         self._parts.clear()

@@ -74,7 +74,7 @@ class Pool:
         if self._shut or not connection.rest():
             connection.close()
             return
-        waiter = self._next()
+        waiter = self._next() if self._line else None
         if waiter is None:
             self._resting.append(connection)
         else:

@@ -95,18 +95,22 @@ class HttpWire:
         """The whole body of a 2xx answer of the right type. See `Wire.fetch`."""
         connection = await self._answered(ask, clocks, deadline)
         try:
-            inflate = inflate_for(connection.headers, self._bounds)
-            parts: list[bytes] = []
-            while not connection.over():
-                if (news := connection.news()) is not None:
-                    await news
-                chunk = connection.take()
-                parts += inflate.feed(chunk) if inflate is not None else (chunk,)
-            if inflate is not None:
-                inflate.close()
+            return connection.whole() or await self._gathered(connection)
         finally:
             self._pool.give(connection)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _gathered(self, connection: Connection) -> bytes:
+        """The whole body of an answer that has begun, in pieces perhaps, and compressed."""
+        inflate = inflate_for(connection.headers, self._bounds)
+        parts: list[bytes] = []
+        while not connection.over():
+            if (news := connection.news()) is not None:
+                await news
+            chunk = connection.take()
+            parts += inflate.feed(chunk) if inflate is not None else (chunk,)
+        if inflate is not None:
+            inflate.close()
+        return b"".join(parts)
 
     async def _answered(self, ask: Ask, clocks: Clocks, deadline: float) -> Connection:
         """A connection on which the answer has begun. One from the pool that proves dead is replaced, once."""
