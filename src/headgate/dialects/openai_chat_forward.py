@@ -28,6 +28,8 @@ def forward(
         added[bound] = call.max_tokens
     if call.stream and stream_usage and not call.usage_wanted:
         added["stream_options"] = {**(call.fields.get("stream_options") or {}), "include_usage": True}
+    if not added and not names and call.system is None and (body := renamed(call)):
+        return body
     said = call.fields.keys()
     replaced = (call.bounded and not said.isdisjoint(_BOUNDS)) or not said.isdisjoint(added)
     if call.system is None and not replaced and said.isdisjoint(names):

@@ -37,20 +37,21 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
                 or (level.left == other.left and level.retry_after > other.retry_after)
             ):
                 tightest[want.kind] = level
-    rules: list[_Told] = []
-    openai: list[int | bytes] = []
-    states: list[int | bytes] = []
+    rules: tuple[_Told, ...] = ()
+    openai: tuple[int | bytes, ...] = ()
+    states: tuple[int | bytes, ...] = ()
     for level in tightest.values():
         want = level.want
         told = _told(want.scope, want.kind, want.limit, want.window)
-        rules.append(told)
+        rules += (told,)
         left = level.left // told.divisor
         reset = ceil(level.reset_after)
         if told.openai:
             openai += (left, duration(reset))
-        frees = ceil(level.retry_after) if level.retry_after and not level.never else 0
-        states += (left, frees or reset) if want.window else (left,)
-    return _form(tuple(rules)) % (*openai, *states)
+        if level.retry_after and not level.never:
+            reset = ceil(level.retry_after)
+        states += (left, reset) if want.window else (left,)
+    return _form(rules) % (openai + states)
 
 
 class _Told(Struct, frozen=True, eq=False):

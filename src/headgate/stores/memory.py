@@ -152,11 +152,9 @@ _NEW: _Meter = _Gauge()
 
 
 class MemoryGrant(Struct, eq=False):
-    """Remembers where its amounts stand, until it is settled."""
+    """Remembers where its amounts stand, until it is settled: each want's meter, and its place there."""
 
-    _wants: Sequence[Want]
-    _meters: list[_Meter]
-    _places: list[int]
+    _taken: list[tuple[Want, _Meter, int]]
     _clock: Callable[[], float]
     _open: bool = True
 
@@ -165,7 +163,7 @@ class MemoryGrant(Struct, eq=False):
         """How the rules stand at this moment, the grant in them."""
         now = self._clock()
         levels = []
-        for want, meter in zip(self._wants, self._meters):  # noqa: B905 - strict is slower
+        for want, meter, _ in self._taken:
             if meter.expires <= now:
                 meter.expire(now)
             left, ends = want.limit - meter.used, meter.ends
@@ -177,7 +175,7 @@ class MemoryGrant(Struct, eq=False):
         if not self._open:
             return
         self._open = False
-        for want, meter, place in zip(self._wants, self._meters, self._places):  # noqa: B905 - strict is slower
+        for want, meter, place in self._taken:
             kind = want.kind
             if kind == "concurrent":
                 meter.change(place, -want.amount)
@@ -200,7 +198,7 @@ class MemoryLimiter:
     async def reserve(self, wants: Sequence[Want]) -> Grant | Refusal:
         """Take all wants, or none. Raises Overloaded when `max_keys` rules are in use already."""
         now = self._clock()
-        meters: list[_Meter] = []
+        held: list[tuple[Want, _Meter]] = []
         missing = 0
         for want in wants:
             meter = self._meters.get(want.key)
@@ -211,13 +209,13 @@ class MemoryLimiter:
                 meter.expire(now)
             if meter.used + want.amount > want.limit and want.amount > 0:
                 return Refusal([_level(w, self._meters.get(w.key, _NEW), now) for w in wants])
-            meters.append(meter)
+            held.append((want, meter))
         if missing:
-            meters = self._opened(wants, missing, now)
-        places: list[int] = []
-        for meter, want in zip(meters, wants):  # noqa: B905 - strict is slower
-            places.append(meter.take(now, want.amount))
-        return MemoryGrant(wants, meters, places, self._clock)
+            held = self._opened(wants, missing, now)
+        taken: list[tuple[Want, _Meter, int]] = []
+        for want, meter in held:
+            taken.append((want, meter, meter.take(now, want.amount)))
+        return MemoryGrant(taken, self._clock)
 
     async def levels(self, wants: Sequence[Want]) -> Sequence[Level]:
         """How the rules stand, taking nothing."""
@@ -239,15 +237,15 @@ class MemoryLimiter:
     def __len__(self) -> int:
         return len(self._meters)
 
-    def _opened(self, wants: Sequence[Want], missing: int, now: float) -> list[_Meter]:
-        """The meters of the wants, with new ones where there was none; each new one pays for two looks at old ones."""
+    def _opened(self, wants: Sequence[Want], missing: int, now: float) -> list[tuple[Want, _Meter]]:
+        """The wants with their meters, new ones where there was none; each new one pays for two looks at old ones."""
         self._sweep(now, 2 * missing)
         if len(self._meters) + missing > self._max_keys:
             self._sweep(now, _CROWD)
             if len(self._meters) + missing > self._max_keys:
                 raise Overloaded("Too many callers at once.", retry_after=1.0)
         # Looked up again, since the sweep may have dropped an idle one.
-        return [self._meters.get(want.key) or self._open(want) for want in wants]
+        return [(want, self._meters.get(want.key) or self._open(want)) for want in wants]
 
     def _open(self, want: Want) -> _Meter:
         meter = self._meters[want.key] = self._fresh(want)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, final
 
 from msgspec import Struct
 
@@ -73,6 +73,7 @@ class Endpoint(Struct, frozen=True):
     finish: Callable[[Runtime, Principal, Call, bytes], Awaitable[None]] | None = None
 
 
+@final
 class OneShot(Struct, frozen=True):
     """One path that asks for something else than words, which comes whole: vectors, a count.
 
@@ -206,7 +207,7 @@ class Edge:
         self, endpoint: Endpoint | OneShot, who: Principal, call: Call, response: Response
     ) -> Coroutine[Any, Any, None]:
         """Answer a call; no coroutine of its own, since every piece of a stream would come through it."""
-        if isinstance(endpoint, OneShot):
+        if type(endpoint) is OneShot:
             return self._one_shot(endpoint, who, call, response)
         if call.stream:
             return self._stream(endpoint, who, call, response)
