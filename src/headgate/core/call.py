@@ -232,6 +232,11 @@ class Call(Struct, kw_only=True):
             self._prompt = structs.replace(prompt, max_tokens=self.max_tokens) if self.bounded else prompt
         return self._prompt
 
+    def end_by(self, deadline: float) -> None:
+        """Let the call end by this monotonic second, if not sooner."""
+        if deadline < self.deadline:  # noqa: PLR1730 - a call of min costs more
+            self.deadline = deadline
+
     def bound(self, tokens: int) -> None:
         """Set a bound of ours on the answer."""
         self.max_tokens, self.bounded = tokens, True

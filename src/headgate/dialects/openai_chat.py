@@ -124,6 +124,7 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
     """The Call that a decoded body asks for. Raises InvalidField."""
     envelope = _opened(fields)
     options = envelope.stream_options
+    most, old = envelope.max_completion_tokens, envelope.max_tokens
     return Call(
         model=envelope.model or "",
         understand=understand,
@@ -131,7 +132,7 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
         stream=envelope.stream or False,
         fields=fields,
         body=body,
-        max_tokens=max(envelope.max_completion_tokens or 0, envelope.max_tokens or 0) or None,
+        max_tokens=most if old is None or (most is not None and most > old) else old,
         n=envelope.n or 1,
         usage_wanted=bool(options and options.get("include_usage")),
     )

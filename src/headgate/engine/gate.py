@@ -41,7 +41,7 @@ class Gate:
         """The events of an answer: `Open` first, `Receipt` last, once the ledger row is safe. Raises Faults."""
         hold = await self.admission.admit(who, call)
         with hold:
-            call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
+            call.end_by(time.monotonic() + hold.route.clocks.total)
             if call.reuse is None:
                 if call.relay is not None:
                     call.relay = hold.counting(call.relay)
@@ -65,7 +65,7 @@ class Gate:
         hold = await self.admission.admit(who, call)
         reply = Reply()
         with hold:
-            call.deadline = min(call.deadline, time.monotonic() + hold.route.clocks.total)
+            call.end_by(time.monotonic() + hold.route.clocks.total)
             if call.reuse is None:
                 said = await first_to_speak(hold.route, call, hold.system, hold.spoken, whole)
             else:
@@ -97,7 +97,7 @@ class Gate:
                 )
                 return await cast("Embedder", provider).embed(asked)
 
-            call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
+            call.end_by(time.monotonic() + route.clocks.total)
             if call.reuse is None:
                 embedded = await first_to_speak(route, call, hold.system, hold.spoken, ask)
             else:
@@ -115,7 +115,7 @@ class Gate:
         hold = await self.admission.admit(who, call, free=True)
         with hold:
             route = hold.route.able(Counter)
-            call.deadline = min(call.deadline, time.monotonic() + route.clocks.total)
+            call.end_by(time.monotonic() + route.clocks.total)
             counted: int | None = None
             if route.targets:
                 counted = await first_to_speak(route, call, hold.system, hold.spoken, _count)

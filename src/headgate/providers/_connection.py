@@ -84,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self._fields: dict[bytes, bytes] = {}
         # httptools calls the list and the dict themselves: no Python frame for each piece and each header
         self.on_body = self._parts.append
-        self.on_header = self._fields.__setitem__
+        self.on_header = self._fields.setdefault
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._used = False
