@@ -13,16 +13,14 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from headgate.core.faults import Unavailable
+from headgate.stores.inserting import Inserting
 from headgate.stores.schema import TABLE, Migration, pending
 
 IDLE_READERS = 8
-CHUNK = 64
 
 
 class SqliteDatabase:
@@ -41,6 +39,7 @@ class SqliteDatabase:
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
+        self._inserting = Inserting()
         sqlite3.register_adapter(bool, int)  # as it is stored in any case, but after a search for another way
         with _unavailable():
             if create:
@@ -63,16 +62,8 @@ class SqliteDatabase:
     def inserts(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], then: str = ""
     ) -> Iterator[tuple[str, Sequence[object]]]:
-        """Statements of 64 rows, then of 32, 16, …: sqlite3 lets go of the GIL and takes it back once a statement.
-
-        A statement a row would pass the GIL to and fro with the event loop for every row, which costs more than it.
-        """
-        start, size = 0, CHUNK
-        while start < len(rows):
-            while size > len(rows) - start:
-                size //= 2
-            yield _insert(table, tuple(columns), size, then), list(chain.from_iterable(rows[start : start + size]))
-            start += size
+        """The statements that insert the rows, many with each; to be run by one thread at a time."""
+        return self._inserting.statements(table, tuple(columns), rows, then)
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, read from one snapshot; never waits for a writer."""
@@ -146,12 +137,6 @@ class SqliteDatabase:
             reader.close()
         else:
             self._readers.append(reader)
-
-
-@lru_cache
-def _insert(table: str, columns: tuple[str, ...], rows: int, then: str) -> str:
-    row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)} {then}"  # noqa: S608 - our own
 
 
 def _create(path: Path) -> None:
