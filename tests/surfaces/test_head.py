@@ -32,7 +32,7 @@ def without_length(headers):
 
 def remembered(data, headers=None):
     headers = parsed(data.partition(b"\r\n\r\n")[0]) if headers is None else headers
-    return head_in(data, b"POST", b"/ask", headers, print)
+    return head_in(data, b"/ask", headers, print)
 
 
 class Noting(App):

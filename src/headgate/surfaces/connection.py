@@ -122,7 +122,7 @@ class Connection(HttpToolsProtocol):
         length, body = head.body_in(data)
         if not 0 <= length <= LANE_BYTES or not self.cycle.response_complete:
             return False
-        self.method, self.url, self.headers = head.method, head.url, head.headers
+        self.url, self.headers = head.url, head.headers
         direct = Direct(self, head.handler, head.named)
         direct.keep_alive = not self.stopping
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
@@ -217,7 +217,7 @@ class Connection(HttpToolsProtocol):
         direct.keep_alive = lasting and direct.chunked and not self.stopping
         self.cycle = direct  # type: ignore[assignment]  # it has what the protocol looks at
         if fresh and direct.keep_alive:
-            self._head = head_in(fresh, self.method, self.url, self.headers, handler)
+            self._head = head_in(fresh, self.url, self.headers, handler)
             self._lessons -= 1
         return True
 

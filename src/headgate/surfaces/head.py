@@ -25,7 +25,6 @@ class Head(Struct, frozen=True):
     It is a set because looking something up in one tells by no timing how much of a credential was right.
     """
 
-    method: bytes
     url: bytes
     headers: Headers
     named: dict[bytes, bytes]
@@ -45,7 +44,7 @@ class Head(Struct, frozen=True):
         return -1, b""
 
 
-def head_in(data: bytes, method: bytes, url: bytes, headers: Headers, handler: Callable[..., Any]) -> Head | None:
+def head_in(data: bytes, url: bytes, headers: Headers, handler: Callable[..., Any]) -> Head | None:
     """The head that the data begin with, which was parsed as these headers; None if it is not plainly all of them.
 
     Every line has to end in CRLF, and to be a header: else the parser may have seen the end of the head elsewhere.
@@ -58,4 +57,4 @@ def head_in(data: bytes, method: bytes, url: bytes, headers: Headers, handler: C
     begin, stop = length.span(1)
     known = frozenset({words[:begin] + words[stop:]})
     headers = [(name, value) for name, value in headers if name != b"content-length"]
-    return Head(method, url, headers, dict(headers), handler, known, begin, len(words) - stop)
+    return Head(url, headers, dict(headers), handler, known, begin, len(words) - stop)
