@@ -79,6 +79,10 @@ def test_what_a_connection_brought_before_changes_nobody():
             with pytest.raises(Unauthenticated):
                 known(wrong)
         assert known(mine).id == "ada"
+    with pytest.raises(Unauthenticated):
+        known(wrong)
+    keys[digest(b"no-key-of-anybody")] = keys[digest(OTHER.encode())]  # what was wrong a moment ago
+    assert known(mine).id == "ada"
     del keys[digest(KEY.encode())]
     with pytest.raises(Unauthenticated):
         known(mine)

@@ -40,7 +40,7 @@ class Seen(Struct):
     def digest_of(self, credential: bytes) -> bytes:
         """The credential's digest. A proxy may bring many callers' by one connection: no timing tells of another's."""
         if not compare_digest(credential, self.credential):
-            self.credential, self.digest = credential, digest(credential)
+            self.credential, self.digest, self.named = credential, digest(credential), None
         return self.digest
 
 

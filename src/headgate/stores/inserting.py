@@ -50,16 +50,16 @@ class Inserting:
         size = len(values[0])
         if size < FEW:
             return ()
-        patterns = self._patterns.setdefault(table, [])
+        patterns = self._patterns.get(table, [])
         alike = {place for place, column in enumerate(values) if column.count(column[0]) == size}
         for pattern in patterns:
             if alike.issuperset(pattern):
                 return pattern
         if size < CHUNK or len(alike) < LEAST or len(patterns) == PATTERNS:
             return ()
-        patterns.append(tuple(sorted(alike)))
-        patterns.sort(key=len, reverse=True)
-        return tuple(sorted(alike))
+        learned = tuple(sorted(alike))
+        self._patterns[table] = sorted([*patterns, learned], key=len, reverse=True)
+        return learned
 
 
 def _bound(rows: Sequence[Row], values: Sequence[Row], common: Pattern) -> Row:

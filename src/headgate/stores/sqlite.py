@@ -62,7 +62,7 @@ class SqliteDatabase:
     def inserts(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], then: str = ""
     ) -> Iterator[tuple[str, Sequence[object]]]:
-        """The statements that insert the rows, many with each; to be run by one thread at a time."""
+        """The statements that insert the rows, many with each."""
         return self._inserting.statements(table, tuple(columns), rows, then)
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
