@@ -1,6 +1,7 @@
 """What every index of vectors does. A new one is added to the fixture; all are told what a shelf keeps."""
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
@@ -37,9 +38,9 @@ class Both:
 @pytest.fixture(params=["matrix", "pgvector", "qdrant", "chroma", "pinecone"])
 async def both(request, tmp_path):
     shelf = SqliteShelf(tmp_path / "knowledge")
-    async with opened(request.param, shelf, request) as index:
-        yield Both(shelf, index)
-    shelf.close()
+    with closing(shelf):
+        async with opened(request.param, shelf, request) as index:
+            yield Both(shelf, index)
 
 
 @pytest.mark.anyio
