@@ -48,7 +48,7 @@ def test_a_request_becomes_a_call():
         understand=understand,
         dialect="anthropic-messages",
         stream=True,
-        fields=fields,
+        _fields=fields,
         body=b"body",
         max_tokens=100,
         usage_wanted=True,

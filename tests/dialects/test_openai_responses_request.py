@@ -127,8 +127,8 @@ def test_a_forwarded_body_keeps_its_bytes_but_for_the_model():
 
 def test_a_model_named_in_disguise_is_replaced_nevertheless():
     call = call_of()
-    call.body = b'{"mod\\u0065l": "assistant", "input": "hi", "metadata": {"model": "assistant"}}'
-    call.fields = json.loads(call.body)
+    body = b'{"mod\\u0065l": "assistant", "input": "hi", "metadata": {"model": "assistant"}}'
+    call.rewrite(json.loads(body), body)
     assert json.loads(forward(aimed(call)))["model"] == "gpt-5"
 
 

@@ -199,7 +199,7 @@ def test_every_part_of_a_question_is_in_its_key():
         return Target(Upstream.of("p", ScriptedProvider()), model)
 
     def body(**fields):
-        return call(body=b"{}", fields={"messages": [1], **fields})
+        return call(body=b"{}", _fields={"messages": [1], **fields})
 
     one = key_of(ANN, body(a=1, b=2), hold())
     assert key_of(ANN, body(b=2, a=1), hold()) == one
@@ -213,7 +213,7 @@ def test_every_part_of_a_question_is_in_its_key():
         key_of(ANN, body(a=1, b=2), hold(route=Route("m", (target("n"),)))),
         key_of(ANN, body(a=1, b=2), hold(route=Route("m", (target("m"),), shared=True))),
         *(
-            key_of(ANN, call(body=b"{}", fields={"messages": [1], "a": 1, "b": 2}, **other), hold())
+            key_of(ANN, call(body=b"{}", _fields={"messages": [1], "a": 1, "b": 2}, **other), hold())
             for other in (
                 {"stream": True},
                 {"surface": "x"},

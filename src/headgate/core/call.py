@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType, field, structs
+from msgspec import UNSET, Struct, UnsetType, field, json, structs
 
 from headgate.core.faults import Forbidden
 from headgate.core.trace import Trace
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+_decode = json.Decoder().decode
 
 Relay = Callable[[bytes], bool]
 """Takes a piece of an answer straight to whom it is for, who has been given all before it.
@@ -195,8 +197,9 @@ class Reuse(Struct, frozen=True):
 class Call(Struct, kw_only=True):
     """One request for a model's answer, as it travels from the door to a provider.
 
-    `fields` is the caller's body, decoded; `body` the same as it came, bytes (empty when made in code); `headers` those
-    of the caller's headers that an upstream of the same dialect is to see, names in lower case.
+    `body` is the caller's, as it came (empty when made in code), and `fields` the same decoded; `asked` is the model's
+    name in it. `headers` are those of the caller's headers that an upstream of the same dialect is to see, names in
+    lower case.
     `max_tokens` is the most tokens the answer may have; where it is `bounded` the bound is ours, and the upstream is
     told it in the place of the caller's. `deadline` is a `time.monotonic()` second. Without `reuse` nothing is cached.
     `relay` is the short way of a stream's pieces, in the caller's dialect, to the caller.
@@ -206,8 +209,8 @@ class Call(Struct, kw_only=True):
     understand: Callable[[dict[str, Any]], Prompt]
     dialect: str = ""
     stream: bool = False
-    fields: dict[str, Any] = field(default_factory=dict)
     body: bytes = b""
+    asked: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
     bounded: bool = False
@@ -222,7 +225,15 @@ class Call(Struct, kw_only=True):
     deadline: float = float("inf")
     reuse: Reuse | None = None
     relay: Relay | None = None
+    _fields: dict[str, Any] | UnsetType = UNSET
     _prompt: Prompt | UnsetType = UNSET
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The caller's body, decoded; one that was read as an envelope only is decoded now."""
+        if isinstance(self._fields, UnsetType):
+            self._fields = _decode(self.body) if self.body else {}
+        return self._fields
 
     @property
     def prompt(self) -> Prompt:
@@ -245,7 +256,7 @@ class Call(Struct, kw_only=True):
 
     def rewrite(self, fields: dict[str, Any], body: bytes) -> None:
         """Put other words in the place of the caller's: decoded, and as the bytes that may be passed on."""
-        self.fields, self.body, self._prompt = fields, body, UNSET
+        self._fields, self.body, self._prompt = fields, body, UNSET
 
     def aimed(self, model: str, system: System | None, clocks: Clocks) -> Call:
         """A copy for one target: the upstream's own model name, the route's system prompt and timeouts."""

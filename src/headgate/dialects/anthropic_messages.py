@@ -163,7 +163,7 @@ def parse_count(fields: dict[str, Any], body: bytes) -> Call:
         understand=understand,
         dialect=NAME,
         stream=fields.get("stream") or False,
-        fields=fields,
+        _fields=fields,
         body=body,
         max_tokens=fields.get("max_tokens"),
         usage_wanted=True,

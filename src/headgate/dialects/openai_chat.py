@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from headgate.core.call import (
     Call,
@@ -107,7 +107,7 @@ class _Envelope(Struct, gc=False):
     messages: Annotated[list[_Words], Meta(min_length=1)]
     model: str | None = None
     stream: bool | None = None
-    stream_options: dict[str, Any] | None = None
+    stream_options: dict[str, bool | None] | None = None
     max_tokens: _Count = None
     max_completion_tokens: _Count = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -116,13 +116,43 @@ class _Envelope(Struct, gc=False):
     user: str | None = None
 
 
+class _Plain(_Envelope, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """A body that says nothing else."""
+
+
 _ENVELOPE = frozenset(_Envelope.__struct_fields__)
 _INSIDE = _MODELLED - _ENVELOPE
+
+_decode = msgspec.json.Decoder(_Plain).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def glance(body: bytes) -> Call | None:
+    """The Call that a plain body asks for, decoded but once, as what the door has to know; None of any other.
+
+    A body that has no more colons than were read from it has no key twice: see `strict.read_object`.
+    """
+    if b'"type"' in body:  # tools, and parts that are not text
+        return None
+    try:
+        plain = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    colons = body.count(b":")
+    keys = len(_ENVELOPE) - structs.astuple(plain).count(None) + 2 * len(plain.messages)
+    if plain.stream_options:
+        keys += len(plain.stream_options)
+    if colons != keys and (b"\\u003" in body or _encode(plain).count(b":") != colons):
+        return None
+    return _call_of(plain, body)
 
 
 def parse(fields: dict[str, Any], body: bytes) -> Call:
     """The Call that a decoded body asks for. Raises InvalidField."""
-    envelope = _opened(fields)
+    return _call_of(_opened(fields), body, fields)
+
+
+def _call_of(envelope: _Envelope, body: bytes, fields: dict[str, Any] | UnsetType = UNSET) -> Call:
     options = envelope.stream_options
     most, old = envelope.max_completion_tokens, envelope.max_tokens
     return Call(
@@ -130,8 +160,9 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
         understand=understand,
         dialect=NAME,
         stream=envelope.stream or False,
-        fields=fields,
         body=body,
+        asked=envelope.model,
+        _fields=fields,
         max_tokens=most if old is None or (most is not None and most > old) else old,
         n=envelope.n or 1,
         usage_wanted=bool(options and options.get("include_usage")),

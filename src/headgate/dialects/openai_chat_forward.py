@@ -50,7 +50,7 @@ def renamed(call: Call) -> bytes:
 
     It is where the body says `"model"` once and escapes nothing by number, so that no other key can be meant.
     """
-    body, asked = call.body, call.fields.get("model")
+    body, asked = call.body, call.asked
     if asked == call.model:
         return body
     at = body.find(b'"model"')

@@ -72,7 +72,7 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
         understand=understand,
         dialect=NAME,
         stream=fields.get("stream") or False,
-        fields=fields,
+        _fields=fields,
         body=body,
         max_tokens=MAX_TOKENS if bound is None else bound,
         n=answers,

@@ -41,7 +41,7 @@ def envelope(fields: dict[str, Any], body: bytes) -> Call:
     """What the gate wants to know of a decoded body: a call that asks for no words. Raises InvalidField."""
     check_text("model", fields.get("model"))
     return Call(
-        model=fields.get("model") or "", understand=_texts, dialect=NAME, fields=fields, body=body, max_tokens=0
+        model=fields.get("model") or "", understand=_texts, dialect=NAME, _fields=fields, body=body, max_tokens=0
     )
 
 

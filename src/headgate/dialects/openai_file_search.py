@@ -142,7 +142,7 @@ def told(call: Call, context: str) -> Call:
     fields = {**call.fields, "input": items}
     fields["tools"] = [tool for tool in fields["tools"] if tool.get("type") != TOOL]
     fields["tool_choice"] = _choice(fields.get("tool_choice"), left=bool(fields["tools"]))
-    return structs.replace(call, fields=fields, body=_encode(fields), dialect="", _prompt=UNSET)
+    return structs.replace(call, _fields=fields, body=_encode(fields), dialect="", _prompt=UNSET)
 
 
 def _choice(choice: Any, *, left: bool) -> Any:

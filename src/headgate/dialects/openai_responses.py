@@ -145,8 +145,9 @@ def parse(fields: dict[str, Any], body: bytes) -> Call:
         understand=understand,
         dialect=NAME,
         stream=fields.get("stream") or False,
-        fields=fields,
+        _fields=fields,
         body=body,
+        asked=fields.get("model"),
         max_tokens=fields.get("max_output_tokens"),
         usage_wanted=True,
     )

@@ -70,7 +70,7 @@ class Shape(Struct, frozen=True):
             understand=self.understand,
             dialect=NAME,
             stream=fields.get("stream") or False,
-            fields=fields,
+            _fields=fields,
             body=body,
             max_tokens=fields.get("max_tokens", self.max_tokens),
         )

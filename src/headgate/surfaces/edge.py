@@ -56,6 +56,7 @@ class HungUp(Exception):
 class Endpoint(Struct, frozen=True):
     """One path that asks a model. `surface` is whose words its errors use; `stream` forces the mode.
 
+    `glance`, where there is one, may know the call of a body without the work of `parse`, which reads all of it.
     `ask`, where there is one, may answer a call in its own way; without, or with None from it, the gate does.
     `forwarded` picks the caller's headers that go on to an upstream of the same dialect. `prepare` completes a call
     before it is admitted; `finish` is given the bytes that end an answer before they are sent.
@@ -66,6 +67,7 @@ class Endpoint(Struct, frozen=True):
     parse: Callable[[dict[str, Any], bytes], Call]
     writer: Callable[[Call], Writer]
     whole: Callable[[Call, Reply], bytes]
+    glance: Callable[[bytes], Call | None] | None = None
     stream: bool | None = None
     forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
     ask: Callable[[Runtime, Principal, Call], Awaitable[Events | None]] | None = None
@@ -85,6 +87,7 @@ class OneShot(Struct, frozen=True):
     parse: Callable[[dict[str, Any], bytes], Call]
     ask: Callable[[Gate, Principal, Call], Awaitable[tuple[Open, Entry, bytes]]]
     forwarded: Callable[[dict[str, str]], dict[str, str]] | None = None
+    glance: None = None
     stream: bool = False
 
 
@@ -149,7 +152,9 @@ class Edge:
                 body = await read_body(arrival.receive, self._max_body)
             elif len(body) > self._max_body:
                 raise TooLarge(f"the body is larger than {self._max_body} bytes")
-            call = endpoint.parse(read_object(body), body)
+            call = endpoint.glance(body) if endpoint.glance is not None else None
+            if call is None:
+                call = endpoint.parse(read_object(body), body)
             call.id = response.request_id
             call.surface = endpoint.name
             call.address = self._runtime.address(arrival.client, arrival.headers)

@@ -22,6 +22,7 @@ CHAT_COMPLETIONS = Endpoint(
     openai_chat.parse,
     openai_chat_writer.Writer,
     openai_chat_writer.whole,
+    openai_chat.glance,
 )
 
 COMPLETIONS = Endpoint(

@@ -51,8 +51,8 @@ async def prepare(runtime: Runtime, who: Principal, call: Call) -> None:
     if len(referred) > MOST_REFERENCES:
         raise InvalidField(f"input may refer to at most {MOST_REFERENCES} items", field="input")
     found = await asyncio.to_thread(_resolve, runtime.responses, who.tenant, fields, referred)
-    call.fields = {**fields, "input": found}
-    call.body = _encode(call.fields)
+    fields = {**fields, "input": found}
+    call.rewrite(fields, _encode(fields))
     limit = runtime.config.server.max_body
     if len(call.body) > limit:
         raise TooLarge(f"the request is larger than {limit} bytes with the history that it refers to")
