@@ -12,13 +12,15 @@ from headgate.dialects.strict import read_object
 
 TEXTS = st.sampled_from(["", "a", "a:b", '"n":1', "\u00e9", "\\", "http://x", ":::", "\u2028"])
 WRITTEN = st.one_of(
-    TEXTS.map(json.dumps), st.sampled_from(['"\\u003a"', '"\\u003A:"', '"\\ud800"', '"\\/:"', "null", "1", "[]"])
+    TEXTS.map(json.dumps),
+    TEXTS.map(json.dumps),
+    st.sampled_from(['"\\u003a"', '"\\u003A:"', '"\\ud800"', '"\\/:"', "null", "1", "[]"]),
 )
-ROLE = st.sampled_from(['"user"', '"system"', '"tool"', '"nobody"', "null"])
+ROLE = st.sampled_from([*['"user"', '"system"'] * 4, '"tool"', '"nobody"', "null"])
 NUMBER = st.sampled_from(
-    ["0", "1", "1.0", "2", "0.5", "1e0", "-1", "null", "true", "256", "1" + "0" * 30, "NaN", '"1"']
+    [*["1", "2"] * 6, "0", "1.0", "0.5", "1e0", "-1", "null", "true", "256", "1" + "0" * 30, "NaN", '"1"']
 )
-FLAG = st.sampled_from(["true", "false", "null", "1"])
+FLAG = st.sampled_from([*["true", "false"] * 3, "null", "1"])
 SPACE = st.sampled_from(["", "", " ", "\n"])
 
 
@@ -30,16 +32,18 @@ def obj(pairs):
 def pairs(names, values):
     """A key, perhaps with an escape in it, and its value."""
     keys = st.sampled_from(names).flatmap(
-        lambda name: st.sampled_from([f'"{name}"', f'"\\u{ord(name[0]):04x}{name[1:]}"'])
+        lambda name: st.sampled_from([*[f'"{name}"'] * 6, f'"\\u{ord(name[0]):04x}{name[1:]}"'])
     )
     return st.tuples(keys, values, SPACE)
 
 
+PLAIN = st.tuples(ROLE, WRITTEN).map(lambda said: obj([('"role"', said[0], ""), ('"content"', said[1], "")]))
 MESSAGE = st.one_of(
-    st.tuples(ROLE, WRITTEN).map(lambda said: obj([('"role"', said[0], ""), ('"content"', said[1], "")])),
+    PLAIN,
+    PLAIN,
     st.lists(st.one_of(pairs(["role"], ROLE), pairs(["content", "name"], WRITTEN)), max_size=4).map(obj),
 )
-MESSAGES = st.lists(MESSAGE, max_size=3).map(lambda messages: f"[{','.join(messages)}]")
+MESSAGES = st.lists(MESSAGE, min_size=1, max_size=3).map(lambda messages: f"[{','.join(messages)}]")
 OPTIONS = st.lists(pairs(["include_usage", "other"], FLAG), max_size=2).map(obj)
 FIELD = st.one_of(
     pairs(["messages"], MESSAGES),

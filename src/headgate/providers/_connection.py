@@ -28,7 +28,7 @@ _TOO_SLOW = {
 
 
 class Connection(asyncio.BufferedProtocol):
-    """What is heard of the current exchange: `status` (0 until the head is there), `headers` (lower-cased), its body.
+    """What is heard of the current exchange: `status` (0 until the head is there), the headers, the body.
 
     `closed` says that there will be no other. `lost` is called once, when the socket is gone. `inbox` is where reads
     go, one at a time; all connections of an event loop may share it. Its size bounds what a slow reader's stream holds.
@@ -53,6 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         "_keep",
         "_loop",
         "_lost",
+        "_names",
         "_parser",
         "_parts",
         "_paused",
@@ -66,7 +67,6 @@ class Connection(asyncio.BufferedProtocol):
         "_waiter",
         "_waiting",
         "closed",
-        "headers",
         "on_body",
         "on_header",
         "relay",
@@ -74,8 +74,6 @@ class Connection(asyncio.BufferedProtocol):
     )
 
     def __init__(self, bounds: Bounds, lost: Callable[[Connection], None], inbox: memoryview) -> None:
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
         self._bounds = bounds
         self._lost = lost
         self._inbox = inbox
@@ -99,7 +97,7 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, now: float, clocks: Clocks, ends: float, end: str) -> None:
         """Forget the last exchange."""
         self.status = 0
-        self.headers = {}
+        self._names: list[bytes] = []
         self.relay: Relay | None = None
         self._parts.clear()
         self._fields.clear()
@@ -119,6 +117,15 @@ class Connection(asyncio.BufferedProtocol):
     def stale(self) -> bool:
         """Whether the connection died without a word, most likely while it rested: nobody has worked on the request."""
         return self._doubtful and not self._answering
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The answer's headers, their names in lower case."""
+        return dict(zip(self._names, self._fields.values(), strict=False))  # trailers may have come behind them
+
+    def header(self, name: bytes) -> bytes:
+        """One of them by its name in lower case; empty where it is not there. To make all of them ready costs more."""
+        return [*self._fields.values()][self._names.index(name)] if name in self._names else b""
 
     def over(self) -> bool:
         """Whether the body has come to its end, and all of it was read."""
@@ -161,7 +168,7 @@ class Connection(asyncio.BufferedProtocol):
         Raises UpstreamBroken.
         """
         all_here = self._done and len(self._parts) == 1 and self._fault is None
-        return self.take() if all_here and b"content-encoding" not in self.headers else b""
+        return self.take() if all_here and b"content-encoding" not in self._names else b""
 
     def began(self) -> None:
         """Make sure, once there is news, that the answer has a head. Raises UpstreamDown, -Broken, -Timeout."""
@@ -267,11 +274,10 @@ class Connection(asyncio.BufferedProtocol):
         """Take the status and the headers, or pass over an informational answer."""
         status = self._parser.get_status_code()
         # Joined, because that costs the same for five headers and for fifty.
-        headers = dict(zip(b"\n".join(self._fields).lower().split(b"\n"), self._fields.values()))  # noqa: B905 - as many
-        self._fields.clear()
+        names = b"\n".join(self._fields).lower().split(b"\n")
         bounds = self._bounds
-        large = self._bare > bounds.head and sum(map(len, headers.values())) > bounds.head
-        if large or len(headers) > bounds.headers:
+        large = self._bare > bounds.head and sum(map(len, self._fields.values())) > bounds.head
+        if large or len(names) > bounds.headers:
             self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
             raise _Nonsense
         if status < 200:
@@ -279,14 +285,16 @@ class Connection(asyncio.BufferedProtocol):
             if self._informational > self._bounds.informational or status == 101:
                 self._fail(UpstreamBroken(f"the upstream answered {status} and not the request"))
                 raise _Nonsense
+            self._fields.clear()
             return
-        coding = headers.get(b"transfer-encoding")
-        if coding is not None and coding.strip().lower() != b"chunked":
-            self._fail(UpstreamBroken("the upstream used a transfer coding other than chunked"))
-            raise _Nonsense
-        self._until_close = coding is None and b"content-length" not in headers
+        self._names = names
+        if b"transfer-encoding" in names:
+            if self.header(b"transfer-encoding").strip().lower() != b"chunked":
+                self._fail(UpstreamBroken("the upstream used a transfer coding other than chunked"))
+                raise _Nonsense
+        else:
+            self._until_close = b"content-length" not in names
         self.status = status
-        self.headers = headers
         if status >= 300:
             self._ends = min(self._ends, monotonic() + self._bounds.error_seconds)
             self._watch(self._ends)

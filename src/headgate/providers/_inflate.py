@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from headgate.core.faults import UpstreamBroken
 from headgate.providers._bounds import Bounds
@@ -15,9 +15,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 _CODINGS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
 
 
-def inflate_for(headers: Mapping[bytes, bytes], bounds: Bounds) -> Inflate | None:
-    """What opens a body with these headers (lower-cased), None for a plain one."""
-    coding = headers.get(b"content-encoding")
+def inflate_for(coding: bytes, bounds: Bounds) -> Inflate | None:
+    """What opens a body whose Content-Encoding this is, None for a plain one."""
     if not coding or (coding := coding.strip().lower()) == b"identity":
         return None
     return Inflate(coding, bounds)

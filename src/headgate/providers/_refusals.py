@@ -31,7 +31,7 @@ async def refusal(connection: Connection, stream: bool, bounds: Bounds) -> Answe
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in connection.headers.items()}
     if not 200 <= connection.status < 300:
         return Answered(connection.status, headers, body)
-    kind = _media_type(connection.headers.get(b"content-type", b""))
+    kind = _media_type(connection.header(b"content-type"))
     status = _claimed_status(body) if stream and _is_json(kind) else None
     if status is not None:
         return Answered(status, headers, body)
@@ -53,7 +53,7 @@ async def _start_of_body(connection: Connection, bounds: Bounds) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        inflate = inflate_for(connection.headers, bounds)
+        inflate = inflate_for(connection.header(b"content-encoding"), bounds)
         while size < bounds.error and not connection.over():
             if (news := connection.news()) is not None:
                 await news

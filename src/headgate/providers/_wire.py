@@ -72,7 +72,7 @@ class HttpWire:
         """The body of a 2xx answer of the right type, one item for each read from the socket. See `Wire.chunks`."""
         connection = await self._answered(ask, clocks, deadline)
         try:
-            inflate = inflate_for(connection.headers, self._bounds)
+            inflate = inflate_for(connection.header(b"content-encoding"), self._bounds)
             if inflate is None:
                 connection.relay = ask.relay
             while True:
@@ -101,7 +101,7 @@ class HttpWire:
 
     async def _gathered(self, connection: Connection) -> bytes:
         """The whole body of an answer that has begun, in pieces perhaps, and compressed."""
-        inflate = inflate_for(connection.headers, self._bounds)
+        inflate = inflate_for(connection.header(b"content-encoding"), self._bounds)
         parts: list[bytes] = []
         while not connection.over():
             if (news := connection.news()) is not None:
@@ -125,8 +125,7 @@ class HttpWire:
                 if (news := connection.news()) is not None:
                     await news
                 connection.began()
-                headers = connection.headers
-                if 200 <= connection.status < 300 and fits(headers.get(b"content-type", b""), ask.stream):
+                if 200 <= connection.status < 300 and fits(connection.header(b"content-type"), ask.stream):
                     return connection
                 raise await refusal(connection, ask.stream, self._bounds)
             except BaseException as error:
