@@ -34,7 +34,7 @@ _POLITE = 1.0
 class _Log:
     """What was taken in the last `window` seconds. A place in it is a number that stays, whatever expires before.
 
-    `expires` is when the oldest amount leaves, `ends` when the latest does.
+    `expires` is when the oldest amount leaves, `latest` when the last one came.
     """
 
     __slots__ = (
@@ -46,15 +46,15 @@ class _Log:
         "_slot_end",
         "_times",
         "_window",
-        "ends",
         "expires",
+        "latest",
         "used",
     )
 
     def __init__(self, window: float, exact: int) -> None:
         self.used = 0
         self.expires = inf
-        self.ends = -inf
+        self.latest = -inf
         self._window = window
         self._slot = window / SLOTS
         self._exact = exact
@@ -81,19 +81,20 @@ class _Log:
     def take(self, now: float, amount: int) -> int:
         """Add an amount; returns its place."""
         times = self._times
+        place = len(times)
+        self.used += amount
+        self.latest = now
         if now < self._slot_end:
             times[-1] = now
             self._amounts[-1] += amount
-        else:
-            times.append(now)
-            self._amounts.append(amount)
-            if len(times) - self._head > self._exact:
-                self._slot_end = now + self._slot
-            if self.expires == inf:
-                self.expires = now + self._window
-        self.ends = now + self._window
-        self.used += amount
-        return self._base + len(times) - 1
+            return self._base + place - 1
+        times.append(now)
+        self._amounts.append(amount)
+        if place == self._head:
+            self.expires = now + self._window
+        elif place - self._head >= self._exact:
+            self._slot_end = now + self._slot
+        return self._base + place
 
     def change(self, place: int, delta: int) -> None:
         """Correct an amount that was taken, unless it has expired since."""
@@ -112,7 +113,7 @@ class _Log:
 
     def idle(self, now: float) -> bool:
         """Whether it may be forgotten."""
-        return self.ends <= now
+        return self.latest + self._window <= now
 
 
 class _Gauge:
@@ -120,7 +121,7 @@ class _Gauge:
 
     __slots__ = ("used",)
     expires = inf
-    ends = -inf
+    latest = -inf
 
     def __init__(self) -> None:
         self.used = 0
@@ -166,8 +167,8 @@ class MemoryGrant(Struct, eq=False):
         for want, meter, _ in self._taken:
             if meter.expires <= now:
                 meter.expire(now)
-            left, ends = want.limit - meter.used, meter.ends
-            levels.append(Level(want, left if left > 0 else 0, ends - now if ends > now else 0.0))  # noqa: FURB136 - a call costs more
+            left, reset = want.limit - meter.used, meter.latest + want.window - now
+            levels.append(Level(want, left if left > 0 else 0, reset if reset > 0 else 0.0))  # noqa: FURB136 - a call costs more
         return levels
 
     def settle(self, actual: Mapping[str, int]) -> None:
@@ -270,4 +271,4 @@ def _level(want: Want, meter: _Meter, now: float) -> Level:
     retry_after = 0.0
     if excess > 0 and want.amount > 0:
         retry_after = meter.wait(now, excess) if want.amount <= want.limit else want.window or _POLITE
-    return Level(want, max(0, want.limit - meter.used), max(0.0, meter.ends - now), retry_after)
+    return Level(want, max(0, want.limit - meter.used), max(0.0, meter.latest + want.window - now), retry_after)

@@ -20,6 +20,7 @@ from headgate.surfaces.exchange import Socket, exchange_of
 from headgate.surfaces.faults import body_of, surface_of
 from headgate.surfaces.head import Head, head_in
 from headgate.surfaces.ids import id_of
+from headgate.surfaces.line import Line
 from headgate.surfaces.lines import Headers, lines_of
 from headgate.surfaces.response import CLOSE
 
@@ -53,19 +54,19 @@ _LARGE_HEAD = "the request's line and headers are too large"
 
 
 class Connection(HttpToolsProtocol):
-    """One client connection. `on_hang_up` is called when it is lost while a call is answered."""
+    """One client connection. `answering` is the line of the call that is being answered."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.method = self.url = b""
         self.lane: Lane = getattr(self.app, "lane", {})
-        self.on_hang_up: Callable[[], None] | None = None
+        self.line = Line(self)
+        self.answering: Line | None = None
         self.gone = False
         self.stopping = False
         self.phase = _HEAD
         self.since = 0.0
         self.taken = 0
-        self.task: asyncio.Task[None] | None = None
         self._rest: asyncio.Future[Direct | None] | None = None
         self._defaults: Headers = []
         self._default_lines = b""
@@ -86,8 +87,8 @@ class Connection(HttpToolsProtocol):
         """The client is gone: cancel the call it was waiting for."""
         self.gone = True
         super().connection_lost(exc)
-        if self.on_hang_up is not None:
-            self.on_hang_up()
+        if self.answering is not None:
+            self.answering.hang_up()
         if self._rest is not None and not self._rest.done():
             self._rest.set_result(None)
 
@@ -268,7 +269,7 @@ class Connection(HttpToolsProtocol):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is one
         while direct is not None:
-            self.task = task
+            self.line.task = task
             self.tasks.add(task)
             try:
                 await direct.handler(direct)

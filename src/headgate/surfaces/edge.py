@@ -133,8 +133,7 @@ class Edge:
         """The same endpoint's handler on the fast lane."""
 
         def handle(direct: Direct) -> Coroutine[Any, Any, None]:
-            connection = direct.connection
-            return self._handle(endpoint, direct, direct, Line(connection, None, connection.task))
+            return self._handle(endpoint, direct, direct, direct.connection.line)
 
         return handle
 

@@ -6,49 +6,51 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from msgspec import Struct
-
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-class Line(Struct):
+class Line:
     """The caller's line while its call is answered: when it is cut, the call is cancelled.
 
-    Headgate's own server tells at once; under another one a task waits for `http.disconnect`. The call's task is the
-    current one, unless it is known.
+    Headgate's own server tells at once; under another one a task waits for `http.disconnect`. The call's `task` is the
+    current one, unless it is set. It may be used again, for the next call by the same connection.
     """
 
-    _connection: Any
-    _receive: Receive | None
-    _task: asyncio.Task[Any] | None = None
-    _watch: asyncio.Task[None] | None = None
-    cut: bool = False
+    __slots__ = ("_connection", "_receive", "_watch", "cut", "task")
+
+    def __init__(self, connection: Any, receive: Receive | None = None) -> None:
+        self._connection = connection
+        self._receive = receive
+        self._watch: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.cut = False
 
     def __enter__(self) -> None:
-        if self._task is None:
-            self._task = asyncio.current_task()
+        if self.task is None:
+            self.task = asyncio.current_task()
         if self._connection is not None:
-            self._connection.on_hang_up = self._hang_up
+            self._connection.answering = self
             if self._connection.gone:
-                self._hang_up()
+                self.hang_up()
         else:
             self._watch = asyncio.create_task(self._wait())
 
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
-            self._connection.on_hang_up = None
+            self._connection.answering = None
         elif self._watch is not None:
             self._watch.cancel()
-        if self.cut and self._task is not None:
-            self._task.uncancel()
+        if self.cut and self.task is not None:
+            self.task.uncancel()
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """The caller is gone."""
         self.cut = True
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     async def _wait(self) -> None:
         assert self._receive is not None  # noqa: S101 - without a connection of ours there is one
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._hang_up()
+        self.hang_up()
