@@ -21,11 +21,18 @@ from headgate.core.seams import Refusal
 
 _UNITS = {"tokens": ';qu="tokens"', "spend": ';qu="micro-usd"', "concurrent": ';qu="concurrent-requests"'}
 _NANO_PER_MICRO = 1000
+_LINES = b"%bratelimit: %b\r\nratelimit-policy: %b\r\n"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 def rate_lines(levels: Sequence[Level]) -> bytes:
     """The header lines of an answer, from the tightest rule of each kind; none without rules. Private ones stay out."""
+    form, numbers = rate_form(levels)
+    return form % numbers
+
+
+def rate_form(levels: Sequence[Level]) -> tuple[bytes, tuple[int | bytes, ...]]:
+    """The same as a format and what it is to be filled with, for whom has more to fill in behind."""
     tightest: dict[str, Level] = {}
     for level in levels:
         want = level.want
@@ -51,15 +58,16 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
         if level.retry_after and not level.never:
             reset = ceil(level.retry_after)
         states += (left, reset) if want.window else (left,)
-    return _form(rules) % (openai + states)
+    return rules[0].alone if len(rules) == 1 else _form(rules), openai + states
 
 
 class _Told(Struct, frozen=True, eq=False):
-    """A rule's part in the headers, but for its numbers. `openai` and `state` are formats."""
+    """A rule's part in the headers, but for its numbers: formats, and one that is `alone` the whole of them."""
 
     openai: bytes
     state: bytes
     policy: bytes
+    alone: bytes
     divisor: int
 
 
@@ -69,8 +77,7 @@ def _form(rules: tuple[_Told, ...]) -> bytes:
     if not rules:
         return b""
     openai = b"".join(rule.openai for rule in rules)
-    states, policies = b", ".join(rule.state for rule in rules), b", ".join(rule.policy for rule in rules)
-    return b"%bratelimit: %b\r\nratelimit-policy: %b\r\n" % (openai, states, policies)
+    return _LINES % (openai, b", ".join(rule.state for rule in rules), b", ".join(rule.policy for rule in rules))
 
 
 def name_of(want: Want) -> str:
@@ -93,7 +100,8 @@ def _told(scope: str, kind: str, limit: int, window: float) -> _Told:
         openai = (
             f"x-ratelimit-limit-{kind}: {limit}\r\nx-ratelimit-remaining-{kind}: %d\r\nx-ratelimit-reset-{kind}: %b\r\n"
         )
-    return _Told(openai.encode(), state.encode(), policy.encode(), divisor)
+    parts = (openai.encode(), state.encode(), policy.encode())
+    return _Told(*parts, _LINES % parts, divisor)
 
 
 @lru_cache(maxsize=4096)

@@ -51,15 +51,20 @@ class Inserting:
         if size < FEW:
             return ()
         patterns = self._patterns.get(table, [])
-        alike = {place for place, column in enumerate(values) if column.count(column[0]) == size}
         for pattern in patterns:
-            if alike.issuperset(pattern):
+            if all(_alike(values[place]) for place in pattern):
                 return pattern
-        if size < CHUNK or len(alike) < LEAST or len(patterns) == PATTERNS:
+        if size < CHUNK or len(patterns) == PATTERNS:
             return ()
-        learned = tuple(sorted(alike))
+        learned = tuple(place for place, column in enumerate(values) if _alike(column))
+        if len(learned) < LEAST:
+            return ()
         self._patterns[table] = sorted([*patterns, learned], key=len, reverse=True)
         return learned
+
+
+def _alike(column: Row) -> bool:
+    return column.count(column[0]) == len(column)
 
 
 def _bound(rows: Sequence[Row], values: Sequence[Row], common: Pattern) -> Row:

@@ -7,7 +7,6 @@ a request for a model with a body of usual size goes to its handler without ASGI
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import httptools

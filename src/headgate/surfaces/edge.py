@@ -23,7 +23,7 @@ from headgate.core.principal import Principal
 from headgate.core.seams import Events, Writer
 from headgate.dialects.strict import read_object
 from headgate.engine.gate import Gate
-from headgate.engine.levels import rate_lines
+from headgate.engine.levels import rate_form, rate_lines
 from headgate.runtime import Runtime
 from headgate.surfaces.direct import Direct
 from headgate.surfaces.faults import Surface, body_of
@@ -44,6 +44,7 @@ _LINGER_SECONDS = 2.0
 _BUG = "something went wrong inside Headgate; the request id helps to find it"
 _STOPPING = "this process is stopping; ask again, and another one answers"
 _FULL = "too many requests are being answered at once; ask again in a moment"
+_DROPPED = b"headgate-dropped-messages: %d\r\n"
 _STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 log = logging.getLogger("headgate")
@@ -274,7 +275,7 @@ async def folded(events: Events) -> tuple[Open, Reply]:
 def said(opened: Open) -> bytes:
     """What happened, as header lines, for callers whose body has no room for it."""
     lines = _origin(opened.model, opened.provider, opened.cache) + rate_lines(opened.levels)
-    return lines + b"headgate-dropped-messages: %d\r\n" % opened.dropped if opened.dropped else lines
+    return lines + _DROPPED % opened.dropped if opened.dropped else lines
 
 
 @lru_cache(maxsize=4096)
@@ -284,9 +285,15 @@ def _origin(model: str, provider: str, cache: str) -> bytes:
 
 def told(opened: Open, entry: Entry) -> bytes:
     """The same of an answer that is whole, and what it took."""
-    lines = said(opened) + b"headgate-latency-ms: %d.%d\r\n" % divmod(int(entry.total_ms * 10), 10)
+    form, numbers = rate_form(opened.levels)
+    form += b"headgate-latency-ms: %d.%d\r\n"
+    numbers += divmod(int(entry.total_ms * 10), 10)
     if entry.cost is not None:
-        lines += b"headgate-cost-usd: %d.%09d\r\n" % divmod(entry.cost, NANO)
+        form += b"headgate-cost-usd: %d.%09d\r\n"
+        numbers += divmod(entry.cost, NANO)
+    lines = _origin(opened.model, opened.provider, opened.cache) + form % numbers
+    if opened.dropped:
+        lines += _DROPPED % opened.dropped
     if entry.estimated:
         lines += b"headgate-estimated: true\r\n"
     return lines

@@ -168,7 +168,7 @@ def _text_line(entry: Entry) -> str:
     caller = f"{entry.kind}:{entry.principal}" if entry.principal != entry.kind else entry.kind
     return (
         f"{_clock(int(entry.at))} call    {entry.surface} {caller} "
-        f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {entry.total_ms:.0f} ms "
+        f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {round(entry.total_ms)} ms "
         f"{entry.request_id}"
     )
 
