@@ -132,7 +132,7 @@ def glance(body: bytes) -> Call | None:
 
     A body that has no more colons than were read from it has no key twice: see `strict.read_object`.
     """
-    if b'"type"' in body:  # tools, and parts that are not text
+    if body.find(b'"type"') >= 0:  # tools, and parts that are not text
         return None
     try:
         plain = _decode(body)
@@ -142,7 +142,7 @@ def glance(body: bytes) -> Call | None:
     keys = len(_ENVELOPE) - structs.astuple(plain).count(None) + 2 * len(plain.messages)
     if plain.stream_options:
         keys += len(plain.stream_options)
-    if colons != keys and (b"\\u003" in body or _encode(plain).count(b":") != colons):
+    if colons != keys and (body.find(b"\\u003") >= 0 or _encode(plain).count(b":") != colons):
         return None
     return _call_of(plain, body)
 

@@ -58,10 +58,11 @@ class Page:
 
     def append(self, line: bytes, entry: Entry) -> None:
         """Add an entry's line, whole or not at all. Raises OSError."""
-        end = self.size + len(line)
+        size = self.size
+        end = size + len(line)
         if end > self._room or self._map is None:
             self._map = self._grown(max(end, 2 * self._room))
-        self._map[self.size : end] = line
+        self._map[size:end] = line
         self.size = end
         if self.at_hand is not None:
             self.at_hand.append(entry)

@@ -192,7 +192,7 @@ async def _asked(target: Target, call: Call, spoken: Spoken, ask: Callable[[Prov
                 key.breaker.left()
                 raise
             else:
-                target.spoke(key, time.monotonic() - began)
+                target.spoke(key, began)
                 return answer
             if target.refused(key, fault):
                 key = target.key()

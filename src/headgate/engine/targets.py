@@ -121,10 +121,11 @@ class Target:
         self.calls += 1
         self.upstream.active += 1
 
-    def spoke(self, key: Key, seconds: float) -> None:
-        """It began to answer a call."""
-        self.latency += (seconds - self.latency) * (SMOOTHING if self.latency else 1.0)
-        self.heard_at = time.monotonic()
+    def spoke(self, key: Key, began: float) -> None:
+        """It began to answer a call that was made at the monotonic second `began`."""
+        now = time.monotonic()
+        self.latency += (now - began - self.latency) * (SMOOTHING if self.latency else 1.0)
+        self.heard_at = now
         if len(self.upstream.keys) > 1:
             key.breaker.succeeded()
 

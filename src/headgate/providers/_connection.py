@@ -163,12 +163,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._waiter
 
     def whole(self) -> bytes:
-        """The whole body of an answer that has begun, if all of it came at once and plain; else nothing, to be taken.
-
-        Raises UpstreamBroken.
-        """
-        all_here = self._done and len(self._parts) == 1 and self._fault is None
-        return self.take() if all_here and b"content-encoding" not in self._names else b""
+        """The whole body of an answer that has begun, if it came at once and plain; else nothing: it is to be taken."""
+        parts = self._parts
+        if not self._done or len(parts) != 1 or self._fault is not None or b"content-encoding" in self._names:
+            return b""
+        return parts.pop() if len(parts[0]) <= self._bounds.body else b""
 
     def began(self) -> None:
         """Make sure, once there is news, that the answer has a head. Raises UpstreamDown, -Broken, -Timeout."""
@@ -240,10 +239,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._fail(UpstreamBroken("the upstream sent something that is not HTTP"))
                 return
             self._keep = False
-        if self._parts:
-            self._heard(nbytes)
-        elif self._done:
+        if self._done:
             self._wake()
+        elif self._parts:
+            self._heard(nbytes)
         elif self._bare > self._bounds.head:
             self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
 
@@ -314,7 +313,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._speaking:
             self._speaking = True
             self._watch(self._since + self._clocks.idle)
-        if self.relay is not None and not self._done and self._relayed(self.relay):
+        if self.relay is not None and self._relayed(self.relay):
             return
         self._waiting += size
         if self._waiting >= self._bounds.buffer and not self._paused and not self.closed:
