@@ -259,9 +259,13 @@ class Call(Struct, kw_only=True):
         self._fields, self.body, self._prompt = fields, body, UNSET
 
     def aimed(self, model: str, system: System | None, clocks: Clocks) -> Call:
-        """A copy for one target: the upstream's own model name, the route's system prompt and timeouts."""
+        """The call for one target: the upstream's own model name, the route's system prompt and timeouts.
+
+        It is a copy wherever something of that is another.
+        """
         if system is self.system:
-            return structs.replace(self, model=model, clocks=clocks)
+            same = model == self.model and clocks == self.clocks
+            return self if same else structs.replace(self, model=model, clocks=clocks)
         return structs.replace(self, model=model, system=system, clocks=clocks, _prompt=UNSET)
 
 

@@ -151,7 +151,8 @@ class HttpProvider:
         reader, ask = self.reader(call), _traced(self.ask(call), call)
         try:
             reader.feed(await self.wire.fetch(ask, call.clocks, call.deadline))
-            return list(reader.close())
+            said = reader.close()
+            return said if type(said) is list else list(said)
         except _FAILURES as error:
             self._failed(call, error)
 

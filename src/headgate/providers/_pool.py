@@ -23,7 +23,6 @@ class Pool:
         self._shut = False
         self._empty = asyncio.Event()
 
-    @property
     def lent(self) -> int:
         """How many connections are in use."""
         return len(self._open) - len(self._resting)

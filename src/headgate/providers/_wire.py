@@ -121,7 +121,7 @@ class HttpWire:
         connection = self._pool.rested() or await self._connection(clocks, ends, end)
         while True:
             try:
-                connection.send(head, ask.body, clocks, ends, end, soon=self._pool.lent > _CROWD)
+                connection.send(head, ask.body, clocks, ends, end, soon=self._pool.lent() > _CROWD)
                 if (news := connection.news()) is not None:
                     await news
                 connection.began()

@@ -98,7 +98,8 @@ class OpenAI(_http.HttpProvider):
     def ask(self, call: Call) -> Ask:
         """The caller's own bytes where it speaks the dialect, else a request made from the prompt."""
         if call.dialect == self.dialect and not self._responds(call.model):
-            return self._ask("/chat/completions", self._forward(call), call.model, stream=call.stream)
+            body = forward(call, stream_usage=self._stream_usage, bound=self._max_tokens)
+            return self._ask("/chat/completions", body, call.model, stream=call.stream)
         if self._responses and call.dialect == RESPONSES:
             body = openai_responses_request.forward(call)
             return self._ask("/responses", body, call.model, stream=call.stream)
@@ -161,9 +162,6 @@ class OpenAI(_http.HttpProvider):
     def _ask(self, path: str, body: bytes, model: str, *, stream: bool = False) -> Ask:  # noqa: ARG002 - Azure's
         """A request; only at Azure does its path depend on the model."""
         return Ask(path=path, body=body, headers=self._headers, stream=stream)
-
-    def _forward(self, call: Call) -> bytes:
-        return forward(call, stream_usage=self._stream_usage, bound=self._max_tokens)
 
     def _translate(self, call: Call) -> bytes:
         body = request(call.prompt, call.model, stream=call.stream)

@@ -198,15 +198,15 @@ class MemoryLimiter:
 
     async def reserve(self, wants: Sequence[Want]) -> Grant | Refusal:
         """Take all wants, or none. Raises Overloaded when `max_keys` rules are in use already."""
-        now = self._clock()
+        now, meters = self._clock(), self._meters
         held: list[tuple[Want, _Meter]] = []
         missing = 0
         for want in wants:
-            meter = self._meters.get(want.key)
+            meter = meters.get(want.key)
             if meter is None:
                 meter = _NEW
                 missing += 1
-            if meter.expires <= now:
+            elif meter.expires <= now:
                 meter.expire(now)
             if meter.used + want.amount > want.limit and want.amount > 0:
                 return Refusal([_level(w, self._meters.get(w.key, _NEW), now) for w in wants])

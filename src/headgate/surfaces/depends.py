@@ -66,13 +66,15 @@ class CallerGate:
         """
         call = self._call(prompt, model, system, settings)
         line = Line(self._request.scope.get("headgate.connection"), self._request.receive)
+        line.begin()
         try:
-            with line:
-                _, reply = await self._runtime.gate.reply(self.who, call)
+            _, reply = await self._runtime.gate.reply(self.who, call)
         except asyncio.CancelledError:
             if not line.cut:
                 raise
             raise HTTPException(499, "the caller hung up") from None
+        finally:
+            line.end()
         return reply
 
     def stream(self, prompt: str | Prompt, *, model: str = "", system: str = "", **settings: Any) -> Events:

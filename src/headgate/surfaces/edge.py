@@ -157,21 +157,25 @@ class Edge:
                 call = endpoint.parse(read_object(body), body)
             call.id = response.request_id
             call.surface = endpoint.name
-            call.address = self._runtime.address(arrival.client, arrival.headers)
+            call.address = runtime.address(arrival.client, arrival.headers)
             if self._tracer is not None:
                 call.trace = self._tracer.begin(arrival.headers)
             if endpoint.forwarded is not None:
                 call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
             if endpoint.stream is not None:
                 call.stream = endpoint.stream
-            call.reuse = self._runtime.reuse
+            if runtime.reuse is not None:
+                call.reuse = runtime.reuse
             if wishes(arrival.named):
                 call.reuse = reuse_of(arrival.named, call.reuse)
                 if key := key_of(arrival.named):
                     await self._once(endpoint, who, call, key, body, response)
                     return
-            with line:
+            line.begin()
+            try:
                 await self._answer(endpoint, who, call, response)
+            finally:
+                line.end()
         except Fault as fault:
             if not response.started:
                 await self._refuse(endpoint, who, arrival, fault, response)

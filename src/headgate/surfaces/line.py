@@ -25,7 +25,8 @@ class Line:
         self.task: asyncio.Task[Any] | None = None
         self.cut = False
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
+        """The call is being answered from here on."""
         if self.task is None:
             self.task = asyncio.current_task()
         if self._connection is not None:
@@ -35,7 +36,8 @@ class Line:
         else:
             self._watch = asyncio.create_task(self._wait())
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """It is no more, however that ended."""
         if self._connection is not None:
             self._connection.answering = None
         elif self._watch is not None:
