@@ -152,20 +152,7 @@ class Edge:
                 body = await read_body(arrival.receive, self._max_body)
             elif len(body) > self._max_body:
                 raise TooLarge(f"the body is larger than {self._max_body} bytes")
-            call = endpoint.glance(body) if endpoint.glance is not None else None
-            if call is None:
-                call = endpoint.parse(read_object(body), body)
-            call.id = response.request_id
-            call.surface = endpoint.name
-            call.address = runtime.address(arrival.client, arrival.headers)
-            if self._tracer is not None:
-                call.trace = self._tracer.begin(arrival.headers)
-            if endpoint.forwarded is not None:
-                call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
-            if endpoint.stream is not None:
-                call.stream = endpoint.stream
-            if runtime.reuse is not None:
-                call.reuse = runtime.reuse
+            call = self._call(endpoint, arrival, body, response.request_id)
             if wishes(arrival.named):
                 call.reuse = reuse_of(arrival.named, call.reuse)
                 if key := key_of(arrival.named):
@@ -193,6 +180,24 @@ class Edge:
                 await response.fault(InternalError(_BUG), endpoint.surface)
         finally:
             runtime.in_flight -= 1
+
+    def _call(self, endpoint: Endpoint | OneShot, arrival: Arrived, body: bytes, request_id: str) -> Call:
+        """The call that the request asks for. Raises Faults."""
+        call = endpoint.glance(body) if endpoint.glance is not None else None
+        if call is None:
+            call = endpoint.parse(read_object(body), body)
+        call.id = request_id
+        call.surface = endpoint.name
+        call.address = self._runtime.address(arrival.client, arrival.headers)
+        if self._tracer is not None:
+            call.trace = self._tracer.begin(arrival.headers)
+        if endpoint.forwarded is not None:
+            call.headers = endpoint.forwarded({k.decode(): v.decode("latin-1") for k, v in arrival.headers})
+        if endpoint.stream is not None:
+            call.stream = endpoint.stream
+        if self._runtime.reuse is not None:
+            call.reuse = self._runtime.reuse
+        return call
 
     async def _refuse(
         self, endpoint: Endpoint | OneShot, who: Principal | None, arrival: Arrived, fault: Fault, response: Response
