@@ -7,7 +7,7 @@ What a model says is tagged with its kind, so that it can be kept and read again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -185,7 +185,11 @@ class Reply(Struct):
             self.choices.append(Choice())
         return self.choices[index]
 
-    def add(self, *events: Event) -> None:
+    def add(self, event: Event) -> None:
+        """Take in one more event."""
+        self.take((event,))
+
+    def take(self, events: Iterable[Event]) -> None:
         """Take in more events."""
         for event in events:
             # An answer that is passed on has but these three; a pattern asks each class in turn, which costs more.

@@ -75,11 +75,11 @@ class Admission:
             given = self._passes.get((who, call.model, part)) or self._pass(who, call.model, part=part)
             route, plan = given.route, given.plan
             system = route.system(given.policy)
-            most = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
+            tokens, spend = (0, 0) if free else worst_case(call, route, system, plan.metered, self.prices)
             dropped = 0
             if route.window is not None and not free and (dropped := fit(call, route.window, system)):
-                most = worst_case(call, route, system, plan.metered, self.prices)
-            wants = plan.wants(call.address, *most)
+                tokens, spend = worst_case(call, route, system, plan.metered, self.prices)
+            wants = plan.wants(call.address, tokens, spend)
             grant = await self.limiter.reserve(wants if not part else [w for w in wants if w.kind in METERED])
             if isinstance(grant, Refusal):
                 raise fault_of(grant, answered=call.max_tokens != 0)

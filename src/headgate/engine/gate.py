@@ -64,14 +64,18 @@ class Gate:
         """The whole answer, folded, once the ledger row is safe; the same journey in one go. Raises Faults."""
         hold = await self.admission.admit(who, call)
         reply = Reply()
-        with hold:
+        try:
             call.end_by(time.monotonic() + hold.route.clocks.total)
             if call.reuse is None:
                 said = await first_to_speak(hold.route, call, hold.system, hold.spoken, whole)
             else:
                 said = await self.cache.whole(who, call, hold)
-            reply.add(*said)
+            reply.take(said)
             hold.took(reply)
+        except BaseException as error:  # as `with` would, for more
+            hold.ended(error)
+            raise
+        hold.ended(None)
         if not hold.safe:
             await self.ledger.flush()
         reply.entry = hold.entry

@@ -45,6 +45,9 @@ class Hold(Struct, eq=False):
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.ended(error)
+
+    def ended(self, error: BaseException | None) -> None:
         """Close: how the block ended is how the call did."""
         if self.entry.cache != "hit":
             self.spoken.over(error)

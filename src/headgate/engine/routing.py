@@ -10,8 +10,9 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from operator import length_hint
 from typing import Any, TypeVar
 
 from msgspec import Struct, structs
@@ -128,18 +129,18 @@ def first_to_speak(
     route: Route, call: Call, system: System | None, spoken: Spoken, ask: Callable[[Provider, Call], Awaitable[T]]
 ) -> Coroutine[Any, Any, T]:
     """What `ask` (`begun` or `whole`) brings from the first target that speaks. Raises the last Fault if none does."""
-    targets = list(route.targets if route.order is None else route.order(route.targets))
+    targets = iter(route.targets if route.order is None else route.order(route.targets))
     if route.hedge is None:
         return _first(targets, route, call, system, spoken, ask)
 
     def leg(said: Spoken) -> Coroutine[Any, Any, T]:
         return _first(targets, route, call, system, said, ask)
 
-    return hedged(route.hedge, leg, spoken, more=lambda: bool(targets))
+    return hedged(route.hedge, leg, spoken, more=lambda: length_hint(targets) > 0)
 
 
 async def _first(
-    targets: list[Target],
+    targets: Iterator[Target],
     route: Route,
     call: Call,
     system: System | None,
@@ -148,8 +149,7 @@ async def _first(
 ) -> T:
     """The same of the targets that are left; each that is asked is taken from them."""
     last: Fault | None = None
-    while targets:
-        target = targets.pop(0)
+    for target in targets:
         if last is not None and time.monotonic() >= call.deadline:
             break
         if not target.breaker.allows():

@@ -84,14 +84,14 @@ class Direct(Response):
         """Write a whole JSON answer at once."""
         self.started = True
         if not self.disconnected:
-            self.connection.write_soon(b"".join((*self._head(status, lines), _JSON % len(body), body)))
+            self.connection.write_soon(self._said(status, lines, _JSON % len(body), body))
         self._complete()
 
     async def start(self, status: int, lines: bytes) -> None:
         """Write the head of a response whose body comes in pieces: the point of no return."""
         self.started = True
         if not self.disconnected:
-            self._write(b"".join((*self._head(status, lines), _CHUNKED if self.chunked else b"\r\n\r\n")))
+            self._write(self._said(status, lines, _CHUNKED if self.chunked else b"\r\n\r\n"))
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body; waits while the client is slow."""
@@ -118,19 +118,14 @@ class Direct(Response):
             self._write(b"0\r\n\r\n")
         self._complete()
 
-    def _head(self, status: int, lines: bytes) -> tuple[bytes, ...]:
-        """The head, but for how long the body is."""
+    def _said(self, status: int, lines: bytes, end: bytes, body: bytes = b"") -> bytes:
+        """The head, which the lines on the body's length `end`, and the body where it is whole."""
         if lines.endswith(CLOSE):
             self.keep_alive = False
         elif not self.keep_alive:
             lines += CLOSE
-        return (
-            STATUS_LINES[status],
-            self.connection.default_lines(),
-            lines,
-            b"x-request-id: ",
-            self.request_id.encode(),
-        )
+        defaults = self.connection.default_lines()
+        return b"".join((STATUS_LINES[status], defaults, lines, b"x-request-id: ", self.request_id.encode(), end, body))
 
     def _complete(self) -> None:
         self.response_complete = True
