@@ -6,12 +6,13 @@ cost follows the callers and models in use, not the calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
 from math import ceil
-from operator import add
+from operator import add, itemgetter
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from msgspec import Struct
 from headgate.core.entry import Entry
 
 Statement = tuple[str, Sequence[object]]
+Row = tuple[Any, ...]
 Piece = tuple[str, float, float]
 By = Literal["all", "model", "user", "key", "tier", "day", "provider", "status"]
 
@@ -40,6 +42,11 @@ GROUPS: dict[By, str] = {
     "provider": "provider",
     "status": "status",
 }
+_AT = Entry.__struct_fields__.index("at")
+_names = itemgetter(*map(Entry.__struct_fields__.index, NAMES))
+_counted = itemgetter(
+    *map(Entry.__struct_fields__.index, ("tokens_in", "tokens_out", "cached", "cost", "cache")),
+)
 LENGTHS = {"usage_hours": HOUR, "usage_days": DAY}
 _TOTAL = {
     **{name: f"SUM({name})" for name in SUMS if name != "metered"},
@@ -101,14 +108,14 @@ class Past(Struct, frozen=True):
     cost: int
 
 
-def sums(entries: Sequence[Entry]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """The tables of sums, each with the rows of `COLUMNS` that entries add to it.
+def sums(entries: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """The tables of sums, each with the rows of `COLUMNS` that entries add to it, which come as rows of their fields.
 
     Always in the same order, so that two processes that add to the same sums never wait for each other in a ring.
     """
     hours = _summed(entries)
     yield "usage_hours", [(*key, *hours[key]) for key in sorted(hours)]
-    days: dict[tuple[Any, ...], list[int]] = {}
+    days: dict[Row, list[int]] = {}
     for (start, *names), hour in hours.items():
         day = (start - start % DAY, *names)
         days[day] = list(map(add, days[day], hour)) if day in days else hour
@@ -153,26 +160,32 @@ def past(row: Sequence[Any]) -> Past:
     return Past(*row[:6], *map(int, row[6:]))
 
 
-def _summed(entries: Sequence[Entry]) -> dict[tuple[Any, ...], list[int]]:
-    """The sums of the entries by hour and names."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for e in entries:
-        second = int(e.at)
-        key = (second - second % HOUR, e.kind, e.principal, e.key_id, e.tier, e.model, e.provider, e.status)
-        sums = groups.get(key)
-        if sums is None:
-            sums = groups[key] = [0] * len(SUMS)
-        sums[0] += 1
-        sums[1] += e.tokens_in
-        sums[2] += e.tokens_out
-        sums[3] += e.cached
-        if e.cost is not None:
-            sums[4] += e.cost
-        elif e.tokens_in or e.tokens_out:
-            sums[5] += 1
-        if e.cache != "hit":
-            sums[6] += e.tokens_in + e.tokens_out
-    return groups
+def _summed(entries: Sequence[Row]) -> dict[Row, list[int]]:
+    """The sums of the entries by hour and names: each column of what is alike is summed at once."""
+    alike: defaultdict[Row, list[Row]] = defaultdict(list)
+    for row in entries:
+        alike[_names(row)].append(row)
+    return {(hour, *names): _sums(part) for names, rows in alike.items() for hour, part in _by_hour(rows)}
+
+
+def _by_hour(rows: list[Row]) -> Iterable[tuple[int, list[Row]]]:
+    hours = [int(row[_AT]) // HOUR * HOUR for row in rows]
+    if hours.count(hours[0]) == len(rows):
+        return [(hours[0], rows)]
+    return [(hour, [row for at, row in zip(hours, rows, strict=True) if at == hour]) for hour in sorted(set(hours))]
+
+
+def _sums(rows: list[Row]) -> list[int]:
+    """The `SUMS` of rows."""
+    tokens_in, tokens_out, cached, costs, caches = zip(*map(_counted, rows), strict=True)
+    unpriced = unmetered = 0
+    if None in costs:
+        unpriced = sum(cost is None and i + o > 0 for cost, i, o in zip(costs, tokens_in, tokens_out, strict=True))
+    if "hit" in caches:
+        used = zip(caches, tokens_in, tokens_out, strict=True)
+        unmetered = sum(i + o for cache, i, o in used if cache == "hit")
+    tokens = [sum(tokens_in), sum(tokens_out)]
+    return [len(rows), *tokens, sum(cached), sum(filter(None, costs)), unpriced, sum(tokens) - unmetered]
 
 
 def _pieces(since: float, until: float | None, *, days: bool = True) -> list[Piece]:

@@ -26,7 +26,6 @@ LONGEST = 4000
 FRAMES = 30
 CAUSES = 5
 
-_PLAIN = bytes(range(0x20, 0x7F))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -125,16 +124,8 @@ class CallLog:
         kept = entries if self._all else (e for e in entries if e.status in {"failed", "partial"})
         lines = [self._render(entry) for entry in kept]
         if lines:
-            self._stream.write(_joined(lines))
+            self._stream.write("\n".join(lines) + "\n")
             self._stream.flush()
-
-
-def _joined(lines: list[str]) -> str:
-    """The lines as one text; what is not printable in one of them is escaped."""
-    text = "\n".join(lines) + "\n"
-    if text.encode("utf-8", "surrogatepass").translate(None, _PLAIN) == b"\n" * len(lines):  # nearly always
-        return text
-    return "".join(escaped(line) + "\n" for line in lines)
 
 
 def _json_line(entry: Entry) -> str:
@@ -159,18 +150,25 @@ def _json_line(entry: Entry) -> str:
         "cost_usd": entry.cost_usd,
         "ms": round(entry.total_ms, 1),
     }
-    return _encode(line).decode()
+    return escaped(_encode(line).decode())
 
 
 def _text_line(entry: Entry) -> str:
-    status = " ".join(filter(None, (entry.status, entry.error, entry.limit))) if entry.error else entry.status
-    target = f" -> {entry.provider}/{entry.target}" if entry.target else ""
-    caller = f"{entry.kind}:{entry.principal}" if entry.principal != entry.kind else entry.kind
-    return (
-        f"{_clock(int(entry.at))} call    {entry.surface} {caller} "
-        f"{entry.model[:100]}{target} {status} {entry.tokens_in}+{entry.tokens_out} tokens {round(entry.total_ms)} ms "
-        f"{entry.request_id}"
-    )
+    e = entry
+    about = _about(e.surface, e.kind, e.principal, e.model, e.provider, e.target, e.status, e.error, e.limit)
+    tokens = f"{e.tokens_in}+{e.tokens_out} tokens"
+    return f"{_clock(int(e.at))} call    {about} {tokens} {round(e.total_ms)} ms {escaped(e.request_id)}"
+
+
+@lru_cache(maxsize=1024)
+def _about(
+    surface: str, kind: str, principal: str, model: str, provider: str, target: str, status: str, error: str, limit: str
+) -> str:
+    """What many calls have in common."""
+    caller = f"{kind}:{principal}" if principal != kind else kind
+    aim = f" -> {provider}/{target}" if target else ""
+    end = " ".join(filter(None, (status, error, limit))) if error else status
+    return escaped(f"{surface} {caller} {model[:100]}{aim} {end}")
 
 
 @lru_cache(maxsize=4)

@@ -6,14 +6,13 @@ metric has at most `SERIES` sets of them; what is more is counted under "other".
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
-from operator import attrgetter
-from typing import cast
+from operator import itemgetter
+from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
@@ -24,17 +23,17 @@ from headgate.telemetry.families import COUNTERS, GAUGES, SECONDS, TIMES
 SERIES = 2000
 OTHER = "other"
 
-_kind = attrgetter(
-    *("surface", "provider", "target", "status", "error", "limit", "limit_kind", "cache", "estimated"),
-    *("tries", "attempts"),
-)
+_FIELDS = Entry.__struct_fields__
+_FIRST = _FIELDS.index("first_ms")
+_KIND = ("surface", "provider", "target", "status", "error", "limit", "limit_kind", "cache", "estimated", "tries")
+_kind = itemgetter(*map(_FIELDS.index, (*_KIND, "attempts")))
 """What calls must have in common to be counted together."""
 
-_TOKENS = {"in": attrgetter("tokens_in"), "out": attrgetter("tokens_out")}
-_DETAILS = {name: attrgetter(name) for name in ("cached", "cache_write", "reasoning")}
-_saved = attrgetter("saved")
+_TOKENS = {"in": "tokens_in", "out": "tokens_out"}
+_DETAILS = ("cached", "cache_write", "reasoning")
 _BOUNDS = tuple(1000 * seconds for seconds in SECONDS)
 
+Row = tuple[Any, ...]
 Labels = tuple[str, ...]
 Gauges = dict[str, dict[Labels, float]]
 
@@ -83,11 +82,16 @@ class Metrics:
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Count finished calls, those that are alike together."""
-        alike: defaultdict[tuple[object, ...], list[Entry]] = defaultdict(list)
+        alike: dict[Row, tuple[Entry, list[Row]]] = {}
         for entry in entries:
-            alike[_kind(entry)].append(entry)
-        for calls in alike.values():
-            self._count(calls)
+            row = astuple(entry)
+            kind = _kind(row)
+            calls = alike.get(kind)
+            if calls is None:
+                calls = alike[kind] = (entry, [])
+            calls[1].append(row)
+        for one, rows in alike.values():
+            self._count(one, rows)
         if self._crew is not None:
             self._crew.save(self._counts)
 
@@ -108,10 +112,9 @@ class Metrics:
             counts.add(others)
         return generate_latest(cast("CollectorRegistry", _Collected(counts)))
 
-    def _count(self, calls: list[Entry]) -> None:
-        """Count calls of one kind."""
+    def _count(self, one: Entry, calls: list[Row]) -> None:
+        """Count calls of one kind, with `one` of them."""
         counters, times = self._counts.counters, self._counts.times
-        one = calls[0]
         labels = (one.surface, one.provider, one.target)
         _count(counters["headgate_calls"], (*labels, one.status, one.error), len(calls))
         if one.limit:
@@ -120,27 +123,27 @@ class Metrics:
             _count(counters["headgate_cache_lookups"], (one.surface, one.cache), len(calls))
         if one.tries:
             self._count_tries(one, len(calls))
-        spoke = [call for call in calls if call.first_ms is not None]
+        spoke = [row for row in calls if row[_FIRST] is not None]
         if not spoke:
             return
-        _observe(times["headgate_first_event_seconds"], labels, [call.first_ms or 0.0 for call in spoke])
-        _observe(times["headgate_call_seconds"], labels, [call.total_ms for call in spoke])
+        columns = dict(zip(_FIELDS, zip(*spoke, strict=True), strict=True))
+        _observe(times["headgate_first_event_seconds"], labels, columns["first_ms"])
+        _observe(times["headgate_call_seconds"], labels, columns["total_ms"])
         if one.cache == "hit":
-            _count(counters["headgate_cache_saved_usd"], labels, sum(map(_saved, spoke)))
+            _count(counters["headgate_cache_saved_usd"], labels, sum(columns["saved"]))
             return
-        for kind, tokens in _TOKENS.items():
-            _count(counters["headgate_tokens"], (*labels, kind), sum(map(tokens, spoke)))
-        for detail, tokens in _DETAILS.items():
-            if amount := sum(map(tokens, spoke)):
+        for kind, name in _TOKENS.items():
+            _count(counters["headgate_tokens"], (*labels, kind), sum(columns[name]))
+        for detail in _DETAILS:
+            if amount := sum(columns[detail]):
                 _count(counters["headgate_token_details"], (*labels, detail), amount)
         if one.estimated:
             _count(counters["headgate_estimated_calls"], labels, len(spoke))
-        costs = [call.cost for call in spoke if call.cost is not None]
+        costs = [cost for cost in columns["cost"] if cost is not None]
         if costs:
             _count(counters["headgate_cost_usd"], labels, sum(costs))
-        if len(costs) < len(spoke) and (
-            unpriced := sum(call.cost is None and call.tokens_in + call.tokens_out > 0 for call in spoke)
-        ):
+        used = zip(columns["cost"], columns["tokens_in"], columns["tokens_out"], strict=True)
+        if len(costs) < len(spoke) and (unpriced := sum(cost is None and i + o > 0 for cost, i, o in used)):
             _count(counters["headgate_unpriced_calls"], labels, unpriced)
 
     def _count_tries(self, call: Entry, calls: int) -> None:
@@ -190,8 +193,15 @@ def _count(counts: dict[Labels, float], labels: Labels, amount: float = 1) -> No
 def _observe(times: dict[Labels, list[float]], labels: Labels, durations: Sequence[float]) -> None:
     """Put durations, in milliseconds, into a histogram."""
     numbers = _numbers(times, labels)
-    for place in map(bisect_left, repeat(_BOUNDS), durations):
-        numbers[place] += 1
+    ordered = sorted(durations)
+    start = 0
+    for place, bound in enumerate(_BOUNDS):
+        end = bisect_right(ordered, bound, start)
+        numbers[place] += end - start
+        start = end
+        if end == len(ordered):
+            break
+    numbers[len(_BOUNDS)] += len(ordered) - start
     numbers[-1] += sum(durations) / 1000
 
 
