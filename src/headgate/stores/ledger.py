@@ -75,10 +75,9 @@ class LedgerTable:
 
     def _additions(self, entries: Sequence[Entry]) -> Iterator[Statement]:
         inserts = self._database.inserts
-        rows = [astuple(entry)[: len(COLUMNS)] for entry in entries]
-        yield from inserts("entries", COLUMNS, rows)
-        for table, added in usage.sums(rows):
-            yield from inserts(table, usage.COLUMNS, added, usage.adding_to(table))
+        yield from inserts("entries", COLUMNS, [astuple(entry)[: len(COLUMNS)] for entry in entries])
+        for table, rows in usage.sums(entries):
+            yield from inserts(table, usage.COLUMNS, rows, usage.adding_to(table))
 
     def _there(self, entries: Sequence[Entry]) -> set[str]:
         """The ids among the entries' that the table has."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
 from math import ceil
-from operator import add, itemgetter
+from operator import add
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -42,11 +42,6 @@ GROUPS: dict[By, str] = {
     "provider": "provider",
     "status": "status",
 }
-_AT = Entry.__struct_fields__.index("at")
-_names = itemgetter(*map(Entry.__struct_fields__.index, NAMES))
-_counted = itemgetter(
-    *map(Entry.__struct_fields__.index, ("tokens_in", "tokens_out", "cached", "cost", "cache")),
-)
 LENGTHS = {"usage_hours": HOUR, "usage_days": DAY}
 _TOTAL = {
     **{name: f"SUM({name})" for name in SUMS if name != "metered"},
@@ -108,8 +103,8 @@ class Past(Struct, frozen=True):
     cost: int
 
 
-def sums(entries: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """The tables of sums, each with the rows of `COLUMNS` that entries add to it, which come as rows of their fields.
+def sums(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Row]]]:
+    """The tables of sums, each with the rows of `COLUMNS` that entries add to it.
 
     Always in the same order, so that two processes that add to the same sums never wait for each other in a ring.
     """
@@ -160,32 +155,35 @@ def past(row: Sequence[Any]) -> Past:
     return Past(*row[:6], *map(int, row[6:]))
 
 
-def _summed(entries: Sequence[Row]) -> dict[Row, list[int]]:
-    """The sums of the entries by hour and names: each column of what is alike is summed at once."""
-    alike: defaultdict[Row, list[Row]] = defaultdict(list)
-    for row in entries:
-        alike[_names(row)].append(row)
-    return {(hour, *names): _sums(part) for names, rows in alike.items() for hour, part in _by_hour(rows)}
+def _summed(entries: Sequence[Entry]) -> dict[Row, list[int]]:
+    """The sums of the entries by hour and names."""
+    alike: defaultdict[Row, list[Entry]] = defaultdict(list)
+    for e in entries:
+        alike[e.kind, e.principal, e.key_id, e.tier, e.model, e.provider, e.status].append(e)
+    return {(hour, *names): _sums(part) for names, calls in alike.items() for hour, part in _by_hour(calls)}
 
 
-def _by_hour(rows: list[Row]) -> Iterable[tuple[int, list[Row]]]:
-    hours = [int(row[_AT]) // HOUR * HOUR for row in rows]
-    if hours.count(hours[0]) == len(rows):
-        return [(hours[0], rows)]
-    return [(hour, [row for at, row in zip(hours, rows, strict=True) if at == hour]) for hour in sorted(set(hours))]
+def _by_hour(calls: list[Entry]) -> Iterable[tuple[int, list[Entry]]]:
+    times = [call.at for call in calls]
+    first, last = int(min(times)) // HOUR, int(max(times)) // HOUR
+    if first == last:
+        return [(first * HOUR, calls)]
+    hours: defaultdict[int, list[Entry]] = defaultdict(list)
+    for call in calls:
+        hours[int(call.at) // HOUR * HOUR].append(call)
+    return hours.items()
 
 
-def _sums(rows: list[Row]) -> list[int]:
-    """The `SUMS` of rows."""
-    tokens_in, tokens_out, cached, costs, caches = zip(*map(_counted, rows), strict=True)
-    unpriced = unmetered = 0
-    if None in costs:
-        unpriced = sum(cost is None and i + o > 0 for cost, i, o in zip(costs, tokens_in, tokens_out, strict=True))
-    if "hit" in caches:
-        used = zip(caches, tokens_in, tokens_out, strict=True)
-        unmetered = sum(i + o for cache, i, o in used if cache == "hit")
-    tokens = [sum(tokens_in), sum(tokens_out)]
-    return [len(rows), *tokens, sum(cached), sum(filter(None, costs)), unpriced, sum(tokens) - unmetered]
+def _sums(calls: list[Entry]) -> list[int]:
+    """The `SUMS` of calls."""
+    tokens_in, tokens_out = sum([call.tokens_in for call in calls]), sum([call.tokens_out for call in calls])
+    costs = [call.cost for call in calls if call.cost is not None]
+    unpriced = 0
+    if len(costs) < len(calls):
+        unpriced = sum(call.cost is None and call.tokens_in + call.tokens_out > 0 for call in calls)
+    remembered = [call.tokens_in + call.tokens_out for call in calls if call.cache == "hit"]
+    metered = tokens_in + tokens_out - sum(remembered)
+    return [len(calls), tokens_in, tokens_out, sum([call.cached for call in calls]), sum(costs), unpriced, metered]
 
 
 def _pieces(since: float, until: float | None, *, days: bool = True) -> list[Piece]:

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -114,17 +114,16 @@ class CallLog:
     def __init__(self, level: str, form: str, stream: TextIO) -> None:
         self._all = level in {"debug", "info"}
         self._failed = level != "error"
-        self._render = _json_line if form == "json" else _text_line
+        self._lines = _json_lines if form == "json" else _text_lines
         self._stream = stream
 
-    def write(self, entries: Iterable[Entry]) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
         """Write the lines of these calls, in one piece."""
         if not self._failed:
             return
-        kept = entries if self._all else (e for e in entries if e.status in {"failed", "partial"})
-        lines = [self._render(entry) for entry in kept]
-        if lines:
-            self._stream.write("\n".join(lines) + "\n")
+        kept = entries if self._all else [e for e in entries if e.status in {"failed", "partial"}]
+        if kept:
+            self._stream.write("\n".join(self._lines(kept)) + "\n")
             self._stream.flush()
 
 
@@ -153,11 +152,20 @@ def _json_line(entry: Entry) -> str:
     return escaped(_encode(line).decode())
 
 
-def _text_line(entry: Entry) -> str:
-    e = entry
-    about = _about(e.surface, e.kind, e.principal, e.model, e.provider, e.target, e.status, e.error, e.limit)
-    tokens = f"{e.tokens_in}+{e.tokens_out} tokens"
-    return f"{_clock(int(e.at))} call    {about} {tokens} {round(e.total_ms)} ms {escaped(e.request_id)}"
+def _json_lines(entries: Sequence[Entry]) -> Iterator[str]:
+    return map(_json_line, entries)
+
+
+def _text_lines(entries: Sequence[Entry]) -> Iterator[str]:
+    second, clock = 0, ""
+    safe = "".join([e.request_id for e in entries]).isprintable()
+    for e in entries:
+        if not clock or not 0 <= e.at - second < 1:
+            second = int(e.at)
+            clock = time.strftime("%H:%M:%S", time.localtime(second))
+        about = _about(e.surface, e.kind, e.principal, e.model, e.provider, e.target, e.status, e.error, e.limit)
+        id_ = e.request_id if safe else escaped(e.request_id)
+        yield f"{clock} call    {about} {e.tokens_in}+{e.tokens_out} tokens {round(e.total_ms)} ms {id_}"
 
 
 @lru_cache(maxsize=1024)
@@ -169,11 +177,6 @@ def _about(
     aim = f" -> {provider}/{target}" if target else ""
     end = " ".join(filter(None, (status, error, limit))) if error else status
     return escaped(f"{surface} {caller} {model[:100]}{aim} {end}")
-
-
-@lru_cache(maxsize=4)
-def _clock(second: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(second))
 
 
 @lru_cache(maxsize=4)
