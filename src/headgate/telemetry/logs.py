@@ -165,7 +165,7 @@ def _text_lines(entries: Sequence[Entry]) -> Iterator[str]:
             clock = time.strftime("%H:%M:%S", time.localtime(second))
         about = _about(e.surface, e.kind, e.principal, e.model, e.provider, e.target, e.status, e.error, e.limit)
         id_ = e.request_id if safe else escaped(e.request_id)
-        yield f"{clock} call    {about} {e.tokens_in}+{e.tokens_out} tokens {round(e.total_ms)} ms {id_}"
+        yield f"{clock}{about}{e.tokens_in}+{e.tokens_out} tokens {round(e.total_ms)} ms {id_}"
 
 
 @lru_cache(maxsize=1024)
@@ -176,7 +176,7 @@ def _about(
     caller = f"{kind}:{principal}" if principal != kind else kind
     aim = f" -> {provider}/{target}" if target else ""
     end = " ".join(filter(None, (status, error, limit))) if error else status
-    return escaped(f"{surface} {caller} {model[:100]}{aim} {end}")
+    return escaped(f" call    {surface} {caller} {model[:100]}{aim} {end} ")
 
 
 @lru_cache(maxsize=4)
