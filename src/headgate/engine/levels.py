@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from math import ceil
 
 from msgspec import Struct
@@ -33,32 +34,43 @@ def rate_lines(levels: Sequence[Level]) -> bytes:
 
 def rate_form(levels: Sequence[Level]) -> tuple[bytes, tuple[int | bytes, ...]]:
     """The same as a format and what it is to be filled with, for whom has more to fill in behind."""
-    tightest: dict[str, Level] = {}
+    tightest: Level | None = None
     for level in levels:
         want = level.want
-        if not want.private:
-            other = tightest.get(want.kind)
-            if (
-                other is None
-                or level.left < other.left
-                or (level.left == other.left and level.retry_after > other.retry_after)
-            ):
-                tightest[want.kind] = level
-    rules: tuple[_Told, ...] = ()
-    openai: tuple[int | bytes, ...] = ()
-    states: tuple[int | bytes, ...] = ()
-    for level in tightest.values():
-        want = level.want
-        told = _told(want.scope, want.kind, want.limit, want.window)
-        rules += (told,)
-        left = level.left // told.divisor
-        reset = ceil(level.reset_after)
-        if told.openai:
-            openai += (left, duration(reset))
-        if level.retry_after and not level.never:
-            reset = ceil(level.retry_after)
-        states += (left, reset) if want.window else (left,)
-    return rules[0].alone if len(rules) == 1 else _form(rules), openai + states
+        if want.private:
+            continue
+        if tightest is None:
+            tightest = level
+        elif want.kind != tightest.want.kind:
+            return _several(levels)
+        elif level.left < tightest.left or (level.left == tightest.left and level.retry_after > tightest.retry_after):
+            tightest = level
+    if tightest is None:
+        return b"", ()
+    told, openai, state = _numbers(tightest)
+    return told.alone, openai + state
+
+
+def _several(levels: Iterable[Level]) -> tuple[bytes, tuple[int | bytes, ...]]:
+    """The same of rules of more than one kind."""
+    tightest: dict[str, Level] = {}
+    for level in levels:
+        want, other = level.want, tightest.get(level.want.kind)
+        if not want.private and (other is None or (level.left, -level.retry_after) < (other.left, -other.retry_after)):
+            tightest[want.kind] = level
+    told, openai, states = zip(*map(_numbers, tightest.values()), strict=True)
+    return _form(told), tuple(chain(*openai, *states))
+
+
+def _numbers(level: Level) -> tuple[_Told, tuple[int | bytes, ...], tuple[int, ...]]:
+    """How a rule is told, and the numbers for OpenAI's headers and for `ratelimit`."""
+    want = level.want
+    told = _told(want.scope, want.kind, want.limit, want.window)
+    left, reset = level.left // told.divisor, ceil(level.reset_after)
+    openai = (left, duration(reset)) if told.openai else ()
+    if level.retry_after and not level.never:
+        reset = ceil(level.retry_after)
+    return told, openai, (left, reset) if want.window else (left,)
 
 
 class _Told(Struct, frozen=True, eq=False):
@@ -74,8 +86,6 @@ class _Told(Struct, frozen=True, eq=False):
 @lru_cache(maxsize=4096)
 def _form(rules: tuple[_Told, ...]) -> bytes:
     """The format of the header lines of these rules, for OpenAI's numbers and then those of `ratelimit`."""
-    if not rules:
-        return b""
     openai = b"".join(rule.openai for rule in rules)
     return _LINES % (openai, b", ".join(rule.state for rule in rules), b", ".join(rule.policy for rule in rules))
 
