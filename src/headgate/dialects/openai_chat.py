@@ -120,6 +120,9 @@ class _Plain(_Envelope, forbid_unknown_fields=True, omit_defaults=True, gc=False
     """A body that says nothing else."""
 
 
+_SHORT = 1000
+"""Bytes of a body that is decoded in vain sooner than looked through."""
+
 _ENVELOPE = frozenset(_Envelope.__struct_fields__)
 _INSIDE = _MODELLED - _ENVELOPE
 
@@ -132,7 +135,7 @@ def glance(body: bytes) -> Call | None:
 
     A body that has no more colons than were read from it has no key twice: see `strict.read_object`.
     """
-    if body.find(b'"type"') >= 0:  # tools, and parts that are not text
+    if len(body) > _SHORT and body.find(b'"type"') >= 0:  # tools, and parts that are not text
         return None
     try:
         plain = _decode(body)
