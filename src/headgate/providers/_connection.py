@@ -150,9 +150,9 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
             self._transport.write(body)
         elif soon:
-            self._loop.call_soon(self._write, b"".join((head, b"%d\r\n\r\n" % len(body), body)))
+            self._loop.call_soon(self._write, b"%b%d\r\n\r\n%b" % (head, len(body), body))
         else:
-            self._transport.write(b"".join((head, b"%d\r\n\r\n" % len(body), body)))
+            self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         due = now + clocks.first_event
         self._watch(due if due < ends else ends)  # noqa: FURB136 - a call costs more
 

@@ -110,7 +110,7 @@ class Direct(Response):
         return True
 
     def _piece(self, data: bytes) -> bytes:
-        return b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self.chunked else data
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
 
     async def end(self) -> None:
         """Close the body."""
