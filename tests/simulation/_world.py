@@ -107,6 +107,7 @@ class World:
             stream=caller.stream,
             max_tokens=caller.max_tokens,
             body=b"x" * (caller.size + 50),
+            _fields={},
             id=str(caller.number),
             address=caller.address,
         )

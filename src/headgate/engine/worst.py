@@ -67,8 +67,11 @@ def worst_case(
 
 def most_tokens_in(call: Call, route: Route) -> int:
     """The most tokens that the caller's words and media may be."""
+    plain = bool(call.body) and b'"type"' not in call.body and b"\\u" not in call.body  # else a part may be no text
+    if plain and b'"tools"' not in call.body:
+        return len(call.body)
     tools = TOOLS if "tools" in call.fields else 0
-    if call.body and b'"type"' not in call.body and b"\\u" not in call.body:  # every part that is not text says so
+    if plain:
         return len(call.body) + tools
     try:
         prompt = call.prompt
