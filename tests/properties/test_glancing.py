@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -57,6 +57,11 @@ BODIES = st.tuples(st.lists(FIELD, max_size=3), MESSAGES, st.lists(FIELD, max_si
 )
 
 
+# A key that comes twice, where a colon by number, one in a text, or a null would make up for its colon.
+@example(b'{"messages":[{"role":"user","content":"\\u003a"}],"n":1,"n":1}')
+@example(b'{"messages":[{"role":"user","content":"a:b"}],"n":1,"n":1}')
+@example(b'{"messages":[{"role":"user","content":"a"}],"user":null,"n":1,"n":1}')
+@example(b'{"messages":[{"role":"user","content":"a"}],"stream_options":{"include_usage":true,"include_usage":true}}')
 @given(BODIES)
 def test_what_is_glanced_at_is_what_is_parsed(body):
     glanced = openai_chat.glance(body)

@@ -143,8 +143,6 @@ def glance(body: bytes) -> Call | None:
         return None
     colons = body.count(b":")
     keys = len(_ENVELOPE) - structs.astuple(plain).count(None) + 2 * len(plain.messages)
-    if plain.stream_options:
-        keys += len(plain.stream_options)
     if colons != keys and (body.find(b"\\u003") >= 0 or _encode(plain).count(b":") != colons):
         return None
     return _call_of(plain, body)

@@ -72,7 +72,7 @@ class Gate:
                 said = await self.cache.whole(who, call, hold)
             reply.take(said)
             hold.took(reply)
-        except BaseException as error:  # as `with` would, for more
+        except BaseException as error:  # `with hold` does the same, and costs more
             hold.ended(error)
             raise
         hold.ended(None)

@@ -43,7 +43,7 @@ def rate_form(levels: Sequence[Level]) -> tuple[bytes, tuple[int | bytes, ...]]:
             tightest = level
         elif want.kind != tightest.want.kind:
             return _several(levels)
-        elif level.left < tightest.left or (level.left == tightest.left and level.retry_after > tightest.retry_after):
+        elif _tighter(level, tightest):
             tightest = level
     if tightest is None:
         return b"", ()
@@ -56,10 +56,14 @@ def _several(levels: Iterable[Level]) -> tuple[bytes, tuple[int | bytes, ...]]:
     tightest: dict[str, Level] = {}
     for level in levels:
         want, other = level.want, tightest.get(level.want.kind)
-        if not want.private and (other is None or (level.left, -level.retry_after) < (other.left, -other.retry_after)):
+        if not want.private and (other is None or _tighter(level, other)):
             tightest[want.kind] = level
     told, openai, states = zip(*map(_numbers, tightest.values()), strict=True)
     return _form(told), tuple(chain(*openai, *states))
+
+
+def _tighter(level: Level, other: Level) -> bool:
+    return level.left < other.left or (level.left == other.left and level.retry_after > other.retry_after)
 
 
 def _numbers(level: Level) -> tuple[_Told, tuple[int | bytes, ...], tuple[int, ...]]:

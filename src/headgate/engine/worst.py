@@ -67,10 +67,8 @@ def worst_case(
 
 def most_tokens_in(call: Call, route: Route) -> int:
     """The most tokens that the caller's words and media may be."""
-    plain = bool(call.body) and b'"type"' not in call.body and b"\\u" not in call.body  # else a part may be no text
-    if plain and b'"tools"' not in call.body:
-        return len(call.body)
-    tools = TOOLS if "tools" in call.fields else 0
+    plain = _is_text(call.body)
+    tools = TOOLS if (not plain or b'"tools"' in call.body) and "tools" in call.fields else 0
     if plain:
         return len(call.body) + tools
     try:
@@ -83,13 +81,18 @@ def most_tokens_in(call: Call, route: Route) -> int:
 
 def text_bytes(call: Call) -> int:
     """The bytes of what the caller said, without media: what an estimate of its tokens is made from."""
-    if call.body and b'"type"' not in call.body and b"\\u" not in call.body:
+    if _is_text(call.body):
         return len(call.body)
     try:
         prompt = call.prompt
     except Fault:
         return len(call.body)
     return (len(call.body) or len(_encode(prompt))) - sum(len(media.data) for media in media_of(prompt))
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether nothing but text is in a body: every other part says its type, unless by numbers."""
+    return bool(body) and b'"type"' not in body and b"\\u" not in body
 
 
 def media_of(prompt: Prompt) -> Iterable[MediaPart]:

@@ -99,8 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         self.status = 0
         self._names: list[bytes] = []
         self.relay: Relay | None = None
-        if self._parts:
-            self._parts.clear()
+        self._parts.clear()
         self._fields.clear()
         self._clocks = clocks
         self._ends = ends

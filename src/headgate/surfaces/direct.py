@@ -119,7 +119,7 @@ class Direct(Response):
         self._complete()
 
     def _said(self, status: int, lines: bytes, end: bytes, body: bytes = b"") -> bytes:
-        """The head, which the lines on the body's length `end`, and the body where it is whole."""
+        """The head, which the lines `end` on the body's length end, and the body where it is whole."""
         if lines.endswith(CLOSE):
             self.keep_alive = False
         elif not self.keep_alive:

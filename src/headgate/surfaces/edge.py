@@ -295,12 +295,11 @@ def _origin(model: str, provider: str, cache: str) -> bytes:
 def told(opened: Open, entry: Entry) -> bytes:
     """The same of an answer that is whole, and what it took."""
     form, numbers = rate_form(opened.levels)
-    tenths, cost = int(entry.total_ms * 10), entry.cost
     form += b"headgate-latency-ms: %d.%d\r\n"
-    numbers += (tenths // 10, tenths % 10)  # divmod costs several times as much
-    if cost is not None:
+    numbers += divmod(int(entry.total_ms * 10), 10)
+    if entry.cost is not None:
         form += b"headgate-cost-usd: %d.%09d\r\n"
-        numbers += (cost // NANO, cost % NANO)
+        numbers += divmod(entry.cost, NANO)
     lines = _origin(opened.model, opened.provider, opened.cache) + form % numbers
     if opened.dropped:
         lines += _DROPPED % opened.dropped
