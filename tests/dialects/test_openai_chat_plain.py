@@ -6,7 +6,7 @@ import pytest
 
 from headgate.core.events import Done, Usage, Verbatim
 from headgate.core.faults import UpstreamBroken
-from headgate.dialects.openai_chat_plain import glance, goes_on
+from headgate.dialects.openai_chat_plain import Alike, glance, goes_on
 from headgate.dialects.openai_chat_watcher import Watcher, WholeWatcher
 
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
@@ -110,3 +110,69 @@ def test_what_follows_another_piece_than_the_first_choices_words_is_read_in_full
     assert not watcher.finished
     list(watcher.feed(b"data: %b\n\n" % ends[1]))
     assert watcher.finished
+
+
+def framed(words='"Hi"', before=b"", after=b""):
+    """A piece of a stream, as it is read from the socket."""
+    return b"data: %b\n\n" % (before + chunk().replace(b'"Hi"', words.encode("utf-8", "surrogateescape")) + after)
+
+
+@pytest.mark.parametrize(
+    "words", ['"Ho"', '""', '" a longer one "', '"\u00e9\U0001f600"', r'"\"q\" \\ \n \ud83d\ude00"', '"}]}"']
+)
+@pytest.mark.parametrize("space", [b": ", b":"])
+def test_pieces_are_alike_that_differ_in_their_words(words, space):
+    alike = Alike()
+    alike.learn(framed().replace(b": ", space))
+    assert alike.fits(framed(words).replace(b": ", space))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        framed("null"),
+        framed('"'),
+        framed('"H\ni"'),
+        framed('"H\ri"'),
+        framed('"H\x00i"'),
+        framed('"H\\"'),
+        framed('"H\\x"'),
+        framed('"\\ud800"'),
+        framed('"\udcff"'),
+        framed('"Hi"}, "finish_reason": "stop"}, {"x": {"y": "z"'),
+        framed('"Hi", "tool_calls": [{"index": 0, "id": "1"}], "x": ""'),
+        framed().replace(b"chunk", b"chank"),
+        framed().replace(b"null", b'"stop"'),
+        framed() + framed(),
+        framed()[:-1],
+        framed()[1:],
+        b": aside\n" + framed(),
+        b"",
+    ],
+)
+def test_pieces_that_differ_in_more_are_not_alike(piece):
+    alike = Alike()
+    assert not alike.fits(piece)
+    alike.learn(framed())
+    assert alike.fits(framed())
+    assert not alike.fits(piece)
+
+
+@pytest.mark.parametrize("words", ["null", r'"a \"quoted\" word"', "1"])
+def test_a_piece_without_plain_words_is_no_example(words):
+    alike = Alike()
+    alike.learn(framed(words))
+    assert not alike.fits(framed(words))
+
+
+def test_a_piece_alike_is_not_taken_for_one_while_another_is_unfinished_or_after_more_than_words_came():
+    watcher = Watcher()
+    for piece in (framed(), framed(), framed()):
+        list(watcher.feed(piece))
+    assert watcher.passes(framed())
+    list(watcher.feed(framed()[:30]))
+    assert not watcher.passes(framed())
+    list(watcher.feed(framed()[30:]))
+    assert watcher.passes(framed())
+    list(watcher.feed(b"data: %b\n\n" % chunk({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "1"}]}})))
+    assert not watcher.passes(framed())

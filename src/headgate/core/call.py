@@ -8,7 +8,7 @@ request that goes to a provider of its own dialect travels as the caller's bytes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType, field, json, structs
 
@@ -19,11 +19,18 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 _decode = json.Decoder().decode
 
-Relay = Callable[[bytes], bool]
-"""Takes a piece of an answer straight to whom it is for, who has been given all before it.
 
-False where that cannot be now: the piece goes the long way, as an event.
-"""
+class Relay(Protocol):
+    """The short way of an answer's pieces, in the caller's dialect, to the caller, who has been given all before them.
+
+    `relayed` counts those that went it.
+    """
+
+    relayed: int
+
+    def relay(self, piece: bytes) -> bool:
+        """Send the piece; False where that cannot be now, and it has to go the long way, as an event."""
+        ...
 
 
 class TextPart(Struct, frozen=True):
@@ -202,7 +209,7 @@ class Call(Struct, kw_only=True):
     lower case.
     `max_tokens` is the most tokens the answer may have; where it is `bounded` the bound is ours, and the upstream is
     told it in the place of the caller's. `deadline` is a `time.monotonic()` second. Without `reuse` nothing is cached.
-    `relay` is the short way of a stream's pieces, in the caller's dialect, to the caller.
+    `relay` is the short way of a stream's pieces, if there is one.
     """
 
     model: str

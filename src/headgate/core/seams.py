@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from headgate.core.call import Call, Clocks, Relay
+from headgate.core.call import Call, Clocks
 from headgate.core.embedding import EmbedCall, Embedded
 from headgate.core.entry import Entry
 from headgate.core.events import Event
@@ -108,7 +108,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     stream: bool = False
     method: str = "POST"
-    relay: Relay | None = None
+    relay: Callable[[bytes], bool] | None = None
 
 
 class Answered(Exception):

@@ -6,6 +6,7 @@ collector. Whatever is not quite so plain is for the Readers.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import DecodeError, Meta, Raw, Struct, json
@@ -61,7 +62,7 @@ class _Delta(Struct, gc=False):
 class _Piece(Struct, gc=False):
     index: Literal[0]
     delta: _Delta
-    finish_reason: None = None
+    finish_reason: str | None = None
     error: None = None
 
 
@@ -74,6 +75,8 @@ class _Chunk(Struct, gc=False):
 
 _decode = json.Decoder(_Answer).decode
 _decode_chunk = json.Decoder(_Chunk).decode
+_decode_words = json.Decoder(str).decode
+_WORDS = re.compile(rb'"content": ?"([^"\\]*)"')
 
 
 def glance(body: bytes) -> tuple[str, int, int] | None:
@@ -95,9 +98,40 @@ def glance(body: bytes) -> tuple[str, int, int] | None:
 def goes_on(chunk: bytes) -> bool:
     """Whether a chunk of a stream is but a piece of the first choice: no end, no usage, no tool call, no error."""
     try:
-        _decode_chunk(chunk)
+        said = _decode_chunk(chunk)
         if not chunk.isascii():
             chunk.decode()  # what is passed over is not checked
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return True
+    return said.choices[0].finish_reason is None  # that it is no error, as the others, saves making one at every end
+
+
+class Alike:
+    """Tells the pieces of one stream that differ in nothing but their words, once one of them was read in full.
+
+    The bytes before and after the words mean what they meant there, so that only the words have to be decoded.
+    """
+
+    __slots__ = ("_after", "_before", "_begin", "_end")
+
+    def __init__(self) -> None:
+        self._before, self._after = b"", b""
+        self._begin = self._end = 0
+
+    def fits(self, piece: bytes) -> bool:
+        """Whether the piece is as the example was, but for its words."""
+        begin, end = self._begin, self._end
+        if not begin or piece[:begin] != self._before or piece[end:] != self._after:
+            return False
+        try:
+            _decode_words(piece[begin - 1 : end + 1])  # the quotation marks are in what comes before and after
+        except (DecodeError, UnicodeDecodeError):
+            return False
+        return True
+
+    def learn(self, piece: bytes) -> None:
+        """Take a piece as the example; one without plain words is none."""
+        found = _WORDS.search(piece)
+        if found is not None:
+            self._begin, self._end = found.start(1), found.end(1) - len(piece)
+            self._before, self._after = piece[: self._begin], piece[self._end :]

@@ -14,7 +14,7 @@ import msgspec
 
 from headgate.core.events import Begin, Event, Usage, Verbatim
 from headgate.core.faults import Fault
-from headgate.dialects.openai_chat_plain import glance, goes_on
+from headgate.dialects.openai_chat_plain import Alike, glance, goes_on
 from headgate.dialects.openai_chat_reader import (
     Calls,
     Choices,
@@ -46,6 +46,7 @@ class Watcher(SseReader):
         super().__init__()
         self._begun = False
         self._plain = False
+        self._alike = Alike()
         self._choices = Choices()
         self._calls: dict[int, Calls] = {}
 
@@ -55,8 +56,15 @@ class Watcher(SseReader):
 
     def passes(self, chunk: bytes) -> bool:
         """Whether the bytes are one event, and it is but a piece of the first choice."""
-        data = self._frames.alone(chunk) if self._plain else None
-        return data is not None and goes_on(data)
+        if not self._plain or not self._frames.between:
+            return False
+        if self._alike.fits(chunk):
+            return True
+        data = self._frames.alone(chunk)
+        if data is None or not goes_on(data):
+            return False
+        self._alike.learn(chunk)
+        return True
 
     def _read(self, chunk: bytes) -> Iterator[Event]:
         passed: list[bytes] = []

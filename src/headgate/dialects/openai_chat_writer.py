@@ -77,6 +77,15 @@ class Writer:
             case Text():
                 logprobs = None if event.logprobs is None else {"content": event.logprobs, "refusal": None}
                 return self._delta(event.choice, {"content": event.text}, logprobs)
+            case Begin():
+                self._id = event.id or self._id
+                self._model = event.model or self._model
+            case Done():
+                return b"" if self._passing else self._choice(event.choice, {}, _FINISH[event.reason])
+            case Usage():
+                self._usage = event
+            case Receipt():
+                return self._end(event.entry)
             case Thinking() if event.text:
                 return self._delta(event.choice, {"reasoning_content": event.text})
             case Refusal():
@@ -88,15 +97,6 @@ class Writer:
                 return self._delta(event.choice, {"tool_calls": [piece]})
             case Extra(vendor="openai"):
                 return self._delta(event.choice, {event.name: event.value})
-            case Done() if not self._passing:
-                return self._choice(event.choice, {}, _FINISH[event.reason])
-            case Usage():
-                self._usage = event
-            case Begin():
-                self._id = event.id or self._id
-                self._model = event.model or self._model
-            case Receipt():
-                return self._end(event.entry)
         return b""
 
     def fail(self, error: bytes) -> bytes:

@@ -31,9 +31,12 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Frames:
-    """Cuts a byte stream into SSE events: `feed` returns those completed, as (event name, data)."""
+    """Cuts a byte stream into SSE events: `feed` returns those completed, as (event name, data).
 
-    __slots__ = ("_between", "_data", "_line", "_name", "_size", "_skip_lf", "_start", "limit")
+    `between` says that one has just been completed, and nothing of the next is there.
+    """
+
+    __slots__ = ("_data", "_line", "_name", "_size", "_skip_lf", "_start", "between", "limit")
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self.limit = limit
@@ -43,7 +46,7 @@ class Frames:
         self._data: list[bytes] = []
         self._skip_lf = False
         self._start = True
-        self._between = False
+        self.between = False
 
     @property
     def pending(self) -> bool:
@@ -52,7 +55,7 @@ class Frames:
 
     def alone(self, chunk: bytes) -> bytes | None:
         """The data of bytes that are one event of one line, as most reads are; None of others, which are to be fed."""
-        if not self._between or len(chunk) > self.limit:
+        if not self.between or len(chunk) > self.limit:
             return None
         line, _, rest = chunk.partition(b"\n")
         name, _, data = line.partition(b": ")
@@ -82,7 +85,7 @@ class Frames:
         if rest:
             self._line.append(rest)
             self._grow(len(rest))
-        self._between = not (rest or self._line or self._data or self._name or self._skip_lf)
+        self.between = not (rest or self._line or self._data or self._name or self._skip_lf)
         return out
 
     def _grow(self, size: int) -> None:

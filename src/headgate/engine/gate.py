@@ -43,8 +43,6 @@ class Gate:
         with hold:
             call.end_by(time.monotonic() + hold.route.clocks.total)
             if call.reuse is None:
-                if call.relay is not None:
-                    call.relay = hold.counting(call.relay)
                 first, events = await first_to_speak(hold.route, call, hold.system, hold.spoken, begun)
             else:
                 call.relay = None  # what is remembered has to come by

@@ -6,7 +6,7 @@ import time
 
 from msgspec import Struct, field
 
-from headgate.core.call import Call, Relay, System
+from headgate.core.call import Call, System
 from headgate.core.entry import Attempt, Entry
 from headgate.core.events import Done, Event, Open, Reply, Text, Thinking, ToolArgs, Usage, Verbatim
 from headgate.core.faults import CallerFault, Fault, InternalError, ServerFault
@@ -85,17 +85,6 @@ class Hold(Struct, eq=False):
         elif isinstance(event, ToolArgs):
             self._bytes += len(event.json)
 
-    def counting(self, relay: Relay) -> Relay:
-        """The relay of the answer's pieces, each a frame, with this Hold's eye on it."""
-
-        def counted(piece: bytes) -> bool:
-            if not relay(piece):
-                return False
-            self._bytes += TOKEN
-            return True
-
-        return counted
-
     def took(self, reply: Reply) -> None:
         """Take from a whole answer what the ledger wants to know."""
         entry = self.entry
@@ -116,7 +105,8 @@ class Hold(Struct, eq=False):
         spoke = entry.first_ms is not None
         if spoke and (status != "ok" or usage is None):  # what was counted before the end may be too little
             entry.tokens_in = entry.tokens_in or text_bytes(self._call) // TOKEN
-            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN, 1 if usage is None else 0)
+            relayed = self._call.relay.relayed if self._call.relay is not None else 0
+            entry.tokens_out = max(entry.tokens_out, self._bytes // TOKEN + relayed, 1 if usage is None else 0)
             entry.estimated = True
         target = self.spoken.target
         if target is not None:

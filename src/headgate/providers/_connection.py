@@ -14,7 +14,7 @@ from typing import cast
 
 import httptools
 
-from headgate.core.call import Clocks, Relay
+from headgate.core.call import Clocks
 from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamFault, UpstreamTimeout
 from headgate.providers._bounds import Bounds
 
@@ -98,7 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         """Forget the last exchange."""
         self.status = 0
         self._names: list[bytes] = []
-        self.relay: Relay | None = None
+        self.relay: Callable[[bytes], bool] | None = None
         self._parts.clear()
         self._fields.clear()
         self._clocks = clocks
@@ -313,7 +313,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._speaking:
             self._speaking = True
             self._watch(self._since + self._clocks.idle)
-        if self.relay is not None and self._relayed(self.relay):
+        if self.relay is not None and self._waiter is not None and self._relayed(self.relay):
             return
         self._waiting += size
         if self._waiting >= self._bounds.buffer and not self._paused and not self.closed:
@@ -321,15 +321,15 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
         self._wake()
 
-    def _relayed(self, relay: Relay) -> bool:
-        """Whether what came is on its way to the caller already, so that nobody needs to be woken for it."""
-        if self._waiter is None or self._waiter.done():  # what came before is not taken yet
+    def _relayed(self, relay: Callable[[bytes], bool]) -> bool:
+        """Whether what came is on its way to the caller already, so that who waits for it need not be woken."""
+        parts = self._parts
+        chunk = parts[0] if len(parts) == 1 else b"".join(parts)
+        size = self._size + len(chunk)
+        if size > self._bounds.body or not relay(chunk):
             return False
-        chunk = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        if self._size + len(chunk) > self._bounds.body or not relay(chunk):
-            return False
-        self._parts.clear()
-        self._size += len(chunk)
+        parts.clear()
+        self._size = size
         return True
 
     def _resume(self) -> None:

@@ -204,9 +204,10 @@ def refuse_others(prompt: Prompt, vendor: str, *known: str) -> None:
 
 def _relaying(ask: Ask, call: Call, reader: Reader) -> Ask:
     """The request with a way past all of us for what only the caller has to read."""
-    relay, passes = call.relay, getattr(reader, "passes", None)
-    if relay is None or passes is None:
+    passes = getattr(reader, "passes", None)
+    if call.relay is None or passes is None:
         return ask
+    relay = call.relay.relay
     return structs.replace(ask, relay=lambda chunk: passes(chunk) and relay(chunk))
 
 

@@ -51,6 +51,7 @@ class Direct(Response):
         "keep_alive",
         "more_body",
         "named",
+        "relayed",
         "response_complete",
         "seen",
     )
@@ -70,6 +71,7 @@ class Direct(Response):
         self.body = b""
         self.keep_alive = self.chunked = True
         self.last_write = 0.0
+        self.relayed = 0
         self.more_body = True
         self.disconnected = self.started = self.response_complete = False
         self._write = connection.transport.write
@@ -87,11 +89,12 @@ class Direct(Response):
             self.connection.write_soon(self._said(status, lines, _JSON % len(body), body))
         self._complete()
 
-    async def start(self, status: int, lines: bytes) -> None:
-        """Write the head of a response whose body comes in pieces: the point of no return."""
+    async def start(self, status: int, lines: bytes, data: bytes = b"") -> None:
+        """Write the head of a response whose body comes in pieces, and the first: the point of no return."""
         self.started = True
         if not self.disconnected:
-            self._write(self._said(status, lines, _CHUNKED if self.chunked else b"\r\n\r\n"))
+            end = _CHUNKED if self.chunked else b"\r\n\r\n"
+            self._write(self._said(status, lines, end, self._piece(data) if data else b""))
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body; waits while the client is slow."""
@@ -101,22 +104,29 @@ class Direct(Response):
         if not self.disconnected:
             self._write(self._piece(data))
 
-    def relay(self, data: bytes) -> bool:
+    @property
+    def short(self) -> Direct:
+        """See the base class."""
+        return self
+
+    def relay(self, piece: bytes) -> bool:
         """Write a piece of the body now; False, having written nothing, while the client is slow or gone."""
         if self._flow.write_paused or self.disconnected:
             return False
+        self.relayed += 1
         self.last_write = time.monotonic()
-        self._write(self._piece(data))
+        self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece)
         return True
+
+    async def end(self, data: bytes = b"") -> None:
+        """Write the last piece, and close the body."""
+        last = self._piece(data) if data else b""
+        if not self.disconnected:
+            self._write(last + b"0\r\n\r\n" if self.chunked else last)
+        self._complete()
 
     def _piece(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
-
-    async def end(self) -> None:
-        """Close the body."""
-        if not self.disconnected and self.chunked:
-            self._write(b"0\r\n\r\n")
-        self._complete()
 
     def _said(self, status: int, lines: bytes, end: bytes, body: bytes = b"") -> bytes:
         """The head, which the lines `end` on the body's length end, and the body where it is whole."""

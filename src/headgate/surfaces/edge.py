@@ -242,24 +242,25 @@ class Edge:
 
     async def _stream(self, endpoint: Endpoint, who: Principal, call: Call, response: Response) -> None:
         own = await self._own(endpoint, who, call) if endpoint.prepare or endpoint.ask else None
-        call.relay = response.relay if own is None else None
+        call.relay = response.short if own is None else None
         async with aclosing(own or self._runtime.gate.answer(who, call)) as events:
             writer = endpoint.writer(call)
             opened = await anext(events)
             assert type(opened) is Open  # noqa: S101 - the gate's promise
-            await response.start(200, _STREAM + said(opened) + id_line(endpoint.surface, call.id))
+            data = writer.feed(await anext(events))  # which came with the first
+            await response.start(200, _STREAM + said(opened) + id_line(endpoint.surface, call.id), data)
             silence = Silence(response, self._heartbeat)
             try:
                 async for event in events:
                     data = writer.feed(event)
-                    if type(event) is Receipt and endpoint.finish is not None:
-                        await endpoint.finish(self._runtime, who, call, data)
-                    if data:
+                    if type(event) is Receipt:
+                        if endpoint.finish is not None:
+                            await endpoint.finish(self._runtime, who, call, data)
+                    elif data:
                         await response.write(data)
-                await response.end()
+                await response.end(data)
             except Fault as fault:
-                await response.write(writer.fail(body_of(fault, endpoint.surface, call.id)))
-                await response.end()
+                await response.end(writer.fail(body_of(fault, endpoint.surface, call.id)))
             finally:
                 silence.stop()
 

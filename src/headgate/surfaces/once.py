@@ -45,26 +45,31 @@ class Recorder(Response):
         self._parts: list[bytes] = []
         self._size = 0
 
-    async def start(self, status: int, lines: bytes) -> None:
-        """Send the status."""
+    async def start(self, status: int, lines: bytes, data: bytes = b"") -> None:
+        """Send the status, and the first piece."""
         self.started = True
         self._status, self._lines = status, lines
-        await self._response.start(status, lines)
+        self._note(data)
+        await self._response.start(status, lines, data)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; comments are not kept."""
         if not data.startswith(b":"):
-            self._size += len(data)
-            if self._size <= LARGEST:
-                self._parts.append(data)
+            self._note(data)
         await self._response.write(data)
         self.last_write = self._response.last_write
 
-    async def end(self) -> None:
+    async def end(self, data: bytes = b"") -> None:
         """Keep it, and close the body."""
+        self._note(data)
         whole = self._size <= LARGEST
         await self._keep(self._status if whole else -1, self._lines, b"".join(self._parts) if whole else b"")
-        await self._response.end()
+        await self._response.end(data)
+
+    def _note(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= LARGEST:
+            self._parts.append(data)
 
     async def whole(self, status: int, body: bytes, lines: bytes) -> None:
         """Keep it, and send it."""

@@ -24,13 +24,9 @@ def id_line(surface: Surface, request_id: str) -> bytes:
 
 
 class Response:
-    """What is sent to one caller; here by ASGI, on the fast lane by `Direct`.
-
-    `relay` writes a piece of the body at once, where that is possible at all; see `core.call.Relay`.
-    """
+    """What is sent to one caller; here by ASGI, on the fast lane by `Direct`."""
 
     __slots__ = ("_send", "last_write", "request_id", "started")
-    relay: Relay | None = None
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -38,20 +34,27 @@ class Response:
         self.started = False
         self.last_write = 0.0
 
-    async def start(self, status: int, lines: bytes) -> None:
-        """Send the status: the point of no return."""
+    @property
+    def short(self) -> Relay | None:
+        """The way on which pieces of a stream are written at once, where there is one."""
+        return None
+
+    async def start(self, status: int, lines: bytes, data: bytes = b"") -> None:
+        """Send the status, and the first piece of the body where it is there: the point of no return."""
         self.started = True
         headers = [*headers_in(lines), (b"x-request-id", self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        if data:
+            await self.write(data)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; waits while the caller is slow."""
         self.last_write = time.monotonic()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self) -> None:
-        """Close the body."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def end(self, data: bytes = b"") -> None:
+        """Close the body, after its last piece."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     async def whole(self, status: int, body: bytes, lines: bytes) -> None:
         """Send a whole JSON answer."""
