@@ -25,8 +25,6 @@ import harness
 from harness import BenchError, Process, Window
 from targets import Headgate, Nginx, Target
 
-REST = 0.35  # seconds in which the ledger's thread has moved the last entries
-
 
 class State(Headgate):
     """The package as it is in one folder."""
@@ -48,7 +46,7 @@ def burst(target: Target, process: Process, port: int, seconds: float, *, stream
         return float(report["cpu_ns"] / 1e9 / report["events"])
     before = process.cpu()
     report = harness.load(port, Window(seconds, warm_up=0.0), connections=target.load.connections, **drive)
-    time.sleep(REST)
+    time.sleep(harness.REST)
     return float((process.cpu() - before) / report["ok"])
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from targets import HERE, MODEL, OUT, Place, Target
 
+REST = 0.35  # seconds in which a target does what a burst left to be done, as moving entries from a queue to a store
 PATH = "/v1/chat/completions"
 QUESTION = {
     "model": MODEL,
@@ -179,12 +180,12 @@ def core_busy(core: int) -> float:
 
 
 @contextlib.contextmanager
-def intruders(process: Process, core: int) -> Generator[list[float], None, None]:
-    """Appends, at its end, the share of the core's time that others than the process took."""
+def intruders(processes: Sequence[Process], core: int) -> Generator[list[float], None, None]:
+    """Appends, at its end, the share of the core's time that others than the processes took."""
     share: list[float] = []
-    began, busy, own = time.monotonic(), core_busy(core), process.cpu()
+    began, busy, own = time.monotonic(), core_busy(core), sum(process.cpu() for process in processes)
     yield share
-    others = (core_busy(core) - busy) - (process.cpu() - own)
+    others = (core_busy(core) - busy) - (sum(process.cpu() for process in processes) - own)
     share.append(max(0.0, others) / (time.monotonic() - began))
 
 

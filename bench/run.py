@@ -18,22 +18,22 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import harness
 import report
-from harness import BenchError, Cores, Window
+from harness import BenchError
 from published import publish
-from targets import KEY, OUT, Load, Target, targets
-
-MEGABYTE = 1_000_000
+from rounds import rounds_of, say
+from targets import KEY, OUT, Target, targets
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="every target once a round (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=4, help="of all targets (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="length of each measurement, in turns (default: %(default)s)"
+    )
     parser.add_argument("--quick", action="store_true", help="two rounds of 1.5 seconds")
     parser.add_argument("--only", metavar="NAMES", default="", help="targets to measure, e.g. nginx,headgate")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -50,44 +50,6 @@ def arguments() -> argparse.Namespace:
     if chosen.quick:
         chosen.rounds, chosen.seconds = 2, 1.5
     return chosen
-
-
-def say(text: str) -> None:
-    """Progress goes to standard error, so that standard output is the table alone."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def delays(port: int, wanted: Load, window: Window, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two loads at a modest pace: single answers in an open loop, and steady streams."""
-    paced = harness.load(port, window, connections=wanted.connections, rate=wanted.rate, **more)
-    # The streams start spread over the warm-up: long enough that each has met its successor's start.
-    calm = dataclasses.replace(window, warm_up=max(2.0, window.warm_up))
-    return paced, harness.load(port, calm, connections=wanted.streams, stream=True, **more)
-
-
-def measure(target: Target, upstream: int, cores: Cores, window: Window) -> dict[str, float]:
-    """One target, once: started, driven, stopped. The same delays without it are measured right before."""
-    bare, bare_streams = delays(upstream, target.load, window)
-    with harness.running(target, upstream, cores.target) as (process, port, startup):
-        time.sleep(0.5)  # what a start leaves to be done is done
-        idle = process.memory()
-        drive: dict[str, Any] = {"headers": target.headers, "process": process}
-        with harness.intruders(process, cores.target) as taken:
-            full = harness.load(port, window, connections=target.load.connections, **drive)
-            paced, streams = delays(port, target.load, window, **drive)
-    return {
-        "cpu_request": full["cpu_ns"] / full["ok"] / 1e3,
-        "cpu_paced": paced["cpu_ns"] / paced["ok"] / 1e3,
-        "cpu_chunks": 100 * streams["cpu_ns"] / streams["events"] / 1e3,
-        "added_latency": paced["latency_us"]["p50"] - bare["latency_us"]["p50"],
-        "added_first": streams["first_us"]["p50"] - bare_streams["first_us"]["p50"],
-        "added_transit": streams["transit_us"]["p50"] - bare_streams["transit_us"]["p50"],
-        "memory_idle": idle / MEGABYTE,
-        "memory_load": max(full["memory"], streams["memory"]) / MEGABYTE,
-        "startup": startup * 1e3,
-        "busy": full["cpu_ns"] / 1e9 / full["elapsed"],  # below about 0.9 the load, not the target, was the limit
-        "intruders": taken[0],
-    }
 
 
 def choose(everything: Sequence[Target], only: str) -> list[Target]:
@@ -108,20 +70,6 @@ def choose(everything: Sequence[Target], only: str) -> list[Target]:
     return found
 
 
-def rounds_of(chosen: Sequence[Target], cores: Cores, window: Window, count: int) -> list[report.Round]:
-    """Each round measures every target once, each time another one first, so that a slow minute hits all alike."""
-    done: list[report.Round] = []
-    with harness.upstream(cores.load) as port:
-        for n in range(count):
-            shift = n % len(chosen)
-            figures: dict[str, dict[str, float]] = {}
-            for target in (*chosen[shift:], *chosen[:shift]):
-                say(f"round {n + 1} of {count}: {target.name}")
-                figures[target.name] = measure(target, port, cores, window)
-            done.append(figures)
-    return done
-
-
 def main() -> int:
     """Measure, print, write."""
     options = arguments()
@@ -131,7 +79,7 @@ def main() -> int:
         os.sched_setaffinity(0, {cores.load})
         if cores.shared:
             say("one core only: CPU and memory hold, delays do not")
-        rounds = rounds_of(chosen, cores, Window(seconds=options.seconds), options.rounds)
+        rounds = rounds_of(chosen, cores, options.seconds, options.rounds)
     except BenchError as error:
         say(f"bench: {error}")
         return 1

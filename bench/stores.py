@@ -19,9 +19,9 @@ from pathlib import Path
 
 import harness
 import report
-from harness import BenchError, Cores, Window
+from harness import BenchError, Cores
 from published import publish
-from run import rounds_of, say
+from rounds import rounds_of, say
 from targets import ROOT, Fleet
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -70,7 +70,7 @@ def main() -> int:
         os.sched_setaffinity(0, {cores.load})
         with stores(cores) as (redis, postgres):
             compared = fleets(redis, postgres)
-            rounds = rounds_of(compared, cores, Window(seconds=options.seconds), options.rounds)
+            rounds = rounds_of(compared, cores, options.seconds, options.rounds)
     except BenchError as error:
         say(f"bench: {error}")
         return 1

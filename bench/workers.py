@@ -22,7 +22,7 @@ import report
 from harness import BenchError, Cores, Window
 from published import publish
 from report import Metric, Round
-from run import say
+from rounds import say
 from targets import Fleet
 
 from stores import stores
