@@ -6,9 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import harness
 from harness import Cores, Process, Window
@@ -16,9 +15,10 @@ from report import Round
 from targets import Target
 
 MEGABYTE = 1_000_000
-TURNS = 4  # of each load, a round
-WARM_UP = 0.3  # seconds at the beginning of a burst that do not count
-SPREAD = 2.0  # the same for streams, which start spread over them
+WARM_UP = 0.5  # seconds at the beginning of a burst that do not count
+SPREAD = 2.0  # the same for streams, which start spread over them: long enough that each has met its successor's start
+
+Figures = dict[str, float]
 
 
 def say(text: str) -> None:
@@ -26,68 +26,58 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-@dataclass
-class Driven:
-    """A target that is up, and what its bursts cost so far."""
+class Up(NamedTuple):
+    """A target that is up, and the upstream behind it."""
 
     target: Target
     process: Process
     port: int
-    request: list[float] = field(default_factory=list)
-    paced: list[float] = field(default_factory=list)
-    chunks: list[float] = field(default_factory=list)
-    latency: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    transit: list[float] = field(default_factory=list)
-    busy: list[float] = field(default_factory=list)
+    upstream: int
 
-    def load(self, window: Window, **how: Any) -> dict[str, Any]:
+    def load(self, seconds: float, warm_up: float = WARM_UP, **how: Any) -> dict[str, Any]:
         """The load generator's report of one burst."""
+        window = Window(seconds, warm_up)
         return harness.load(self.port, window, headers=self.target.headers, process=self.process, **how)
 
-    def full(self, seconds: float) -> None:
+    def full(self, seconds: float) -> Figures:
         """As many requests as it can answer. What they leave to be done is not left to the next target's burst."""
-        full = self.load(Window(seconds, WARM_UP), connections=self.target.load.connections)
-        self.request.append(full["cpu_ns"] / full["ok"] / 1e3)
-        self.busy.append(full["cpu_ns"] / 1e9 / full["elapsed"])
+        full = self.load(seconds, connections=self.target.load.connections)
         time.sleep(harness.REST)
-
-    def steady(self, seconds: float, bare: dict[str, Any]) -> None:
-        """Requests at a steady pace, against the same without the target."""
-        paced = self.load(
-            Window(seconds, WARM_UP), connections=self.target.load.connections, rate=self.target.load.rate
-        )
-        self.paced.append(paced["cpu_ns"] / paced["ok"] / 1e3)
-        self.latency.append(paced["latency_us"]["p50"] - bare["latency_us"]["p50"])
-
-    def streams(self, seconds: float, bare: dict[str, Any]) -> None:
-        """Steady streams, against the same without the target."""
-        streams = self.load(Window(seconds, SPREAD), connections=self.target.load.streams, stream=True)
-        self.chunks.append(100 * streams["cpu_ns"] / streams["events"] / 1e3)
-        self.first.append(streams["first_us"]["p50"] - bare["first_us"]["p50"])
-        self.transit.append(streams["transit_us"]["p50"] - bare["transit_us"]["p50"])
-
-    def figures(self) -> dict[str, float]:
-        """The medians of the bursts."""
         return {
-            "cpu_request": median(self.request),
-            "cpu_paced": median(self.paced),
-            "cpu_chunks": median(self.chunks),
-            "added_latency": median(self.latency),
-            "added_first": median(self.first),
-            "added_transit": median(self.transit),
-            "busy": median(self.busy),  # below about 0.9 the load, not the target, was the limit
+            "cpu_request": full["cpu_ns"] / full["ok"] / 1e3,
+            "busy": full["cpu_ns"] / 1e9 / full["elapsed"],  # below about 0.9 the load, not the target, was the limit
+        }
+
+    def steady(self, seconds: float) -> Figures:
+        """Requests at a steady pace, and right before that the same without it."""
+        pace = {"connections": self.target.load.connections, "rate": self.target.load.rate}
+        bare = harness.load(self.upstream, Window(seconds, WARM_UP), **pace)
+        paced = self.load(seconds, **pace)
+        return {
+            "cpu_paced": paced["cpu_ns"] / paced["ok"] / 1e3,
+            "added_latency": paced["latency_us"]["p50"] - bare["latency_us"]["p50"],
+        }
+
+    def streams(self, seconds: float) -> Figures:
+        """Steady streams, and right before that the same without it."""
+        connections = self.target.load.streams
+        bare = harness.load(self.upstream, Window(seconds, SPREAD), connections=connections, stream=True)
+        streams = self.load(seconds, SPREAD, connections=connections, stream=True)
+        return {
+            "cpu_chunks": 100 * streams["cpu_ns"] / streams["events"] / 1e3,
+            "added_first": streams["first_us"]["p50"] - bare["first_us"]["p50"],
+            "added_transit": streams["transit_us"]["p50"] - bare["transit_us"]["p50"],
         }
 
 
-def alone(target: Target, upstream: int, cores: Cores) -> dict[str, float]:
+def alone(target: Target, upstream: int, cores: Cores) -> Figures:
     """One target by itself: its start, and its memory, of which programs that run at once may share some."""
     with harness.running(target, upstream, cores.target) as (process, port, startup):
         time.sleep(0.5)  # what a start leaves to be done is done
         idle = process.memory()
-        driven = Driven(target, process, port)
-        full = driven.load(Window(1.5, WARM_UP), connections=target.load.connections)
-        streams = driven.load(Window(1.0, SPREAD), connections=target.load.streams, stream=True)
+        up = Up(target, process, port, upstream)
+        full = up.load(1.5, connections=target.load.connections)
+        streams = up.load(1.0, SPREAD, connections=target.load.streams, stream=True)
     return {
         "memory_idle": idle / MEGABYTE,
         "memory_load": max(full["memory"], streams["memory"]) / MEGABYTE,
@@ -95,34 +85,24 @@ def alone(target: Target, upstream: int, cores: Cores) -> dict[str, float]:
     }
 
 
-def in_turns(targets: Sequence[Target], upstream: int, cores: Cores, seconds: float) -> dict[str, dict[str, float]]:
-    """All targets up at once, each driven for a moment, then the next: a slow minute of the machine hits all alike."""
+def in_turns(targets: Sequence[Target], upstream: int, cores: Cores, seconds: float) -> dict[str, Figures]:
+    """The medians of bursts, all targets up at once: each is driven for a moment, then the next."""
+    bursts: dict[str, dict[str, list[float]]] = {target.name: {} for target in targets}
     with ExitStack() as stack:
-        up = [
-            Driven(target, *stack.enter_context(harness.running(target, upstream, cores.target))[:2])
-            for target in targets
-        ]
-        for driven in up:
-            driven.load(Window(1.0, WARM_UP), connections=driven.target.load.connections)
-        time.sleep(harness.REST)
-        taken = stack.enter_context(harness.intruders([driven.process for driven in up], cores.target))
-        for turn in range(TURNS):
-            order = [*up[turn % len(up) :], *up[: turn % len(up)]]
-            for driven in order:
-                driven.full(seconds / TURNS)
-            for load in dict.fromkeys(driven.target.load for driven in up):
-                window = Window(seconds / TURNS, WARM_UP)
-                bare = harness.load(upstream, window, connections=load.connections, rate=load.rate)
-                for driven in order:
-                    if driven.target.load == load:
-                        driven.steady(seconds / TURNS, bare)
-                # The streams start spread over the warm-up: long enough that each has met its successor's start.
-                bare = harness.load(upstream, Window(seconds / TURNS, SPREAD), connections=load.streams, stream=True)
-                for driven in order:
-                    if driven.target.load == load:
-                        driven.streams(seconds / TURNS, bare)
-        found = {driven.target.name: driven.figures() for driven in up}
-    return {name: {**figures, "intruders": taken[0]} for name, figures in found.items()}
+        ups = []
+        for target in targets:
+            process, port, _ = stack.enter_context(harness.running(target, upstream, cores.target))
+            ups.append(Up(target, process, port, upstream))
+            ups[-1].full(1.0)
+        taken = stack.enter_context(harness.intruders([up.process for up in ups], cores.target))
+        for turn in range(max(target.load.turns for target in targets)):
+            order = [up for up in (*ups[turn % len(ups) :], *ups[: turn % len(ups)]) if turn < up.target.load.turns]
+            for drive in (Up.full, Up.steady, Up.streams):
+                for up in order:
+                    for key, figure in drive(up, seconds / up.target.load.turns).items():
+                        bursts[up.target.name].setdefault(key, []).append(figure)
+    medians = {name: {key: median(figures) for key, figures in found.items()} for name, found in bursts.items()}
+    return {name: {**figures, "intruders": taken[0]} for name, figures in medians.items()}
 
 
 def rounds_of(chosen: Sequence[Target], cores: Cores, seconds: float, count: int) -> list[Round]:
@@ -132,11 +112,11 @@ def rounds_of(chosen: Sequence[Target], cores: Cores, seconds: float, count: int
         for n in range(count):
             shift = n % len(chosen)
             order = [*chosen[shift:], *chosen[:shift]]
-            by_itself: dict[str, dict[str, float]] = {}
+            figures: dict[str, Figures] = {}
             for target in order:
                 say(f"round {n + 1} of {count}: {target.name}")
-                by_itself[target.name] = alone(target, port, cores)
-            say(f"round {n + 1} of {count}: {', '.join(target.name for target in order)} in turns")
+                figures[target.name] = alone(target, port, cores)
+            say(f"round {n + 1} of {count}: {', '.join(figures)} in turns")
             driven = in_turns(order, port, cores, seconds)
-            done.append({name: {**by_itself[name], **driven[name]} for name in by_itself})
+            done.append({name: {**found, **driven[name]} for name, found in figures.items()})
     return done

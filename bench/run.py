@@ -1,6 +1,6 @@
 """Measure Headgate against nginx, and against LiteLLM where it is found, on this machine.
 
-    python bench/run.py              a quarter of an hour at most; prints ratios to nginx, writes bench/out/result.json
+    python bench/run.py              about a quarter of an hour; prints ratios to nginx, writes bench/out/result.json
     python bench/run.py --quick      two short rounds: enough to see a regression, not to publish
     python bench/run.py --markdown   the table as Markdown
     python bench/run.py --publish    and into bench/RESULTS.md

@@ -29,13 +29,14 @@ KEY = "bench-key-of-no-value"
 class Load:
     """How hard a target is driven. A slow target gets less, so that its work is measured and not its queue.
 
-    `connections` ask in a closed loop; `rate` is requests a second in the open loop; `streams` run at once, `warm_up`
-    seconds after which they are spread evenly.
+    `connections` ask in a closed loop; `rate` is requests a second in the open loop; `streams` run at once. The seconds of
+    a measurement are given in so many `turns`; a slow target gets them at once, for a moment would say little of it.
     """
 
     connections: int = 64
     rate: int = 200
     streams: int = 200
+    turns: int = 3
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,9 @@ class LiteLlm(Target):
     """LiteLLM's proxy, one worker, a master key, no database (so neither keys nor spend are stored)."""
 
     def __init__(self) -> None:
-        super().__init__("litellm", note="one worker, no database", load=Load(rate=20, streams=10), patience=120.0)
+        super().__init__(
+            "litellm", note="one worker, no database", load=Load(rate=20, streams=10, turns=1), patience=120.0
+        )
         ours = OUT / "peers" / "litellm" / "bin" / "litellm"
         self.program = (
             os.environ.get("BENCH_LITELLM") or shutil.which("litellm") or (str(ours) if ours.exists() else "")
