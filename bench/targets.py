@@ -29,8 +29,8 @@ KEY = "bench-key-of-no-value"
 class Load:
     """How hard a target is driven. A slow target gets less, so that its work is measured and not its queue.
 
-    `connections` ask in a closed loop; `rate` is requests a second in the open loop; `streams` run at once. The seconds of
-    a measurement are given in so many `turns`; a slow target gets them at once, for a moment would say little of it.
+    `connections` ask in a closed loop; `rate` is requests a second in the open loop; `streams` run at once. The seconds
+    of a measurement are given in so many `turns`; a slow target gets them at once, for a moment would say little of it.
     """
 
     connections: int = 64
