@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS collections (
 ) WITHOUT ROWID
 """
 _ASK = "UPDATE collections SET asked = asked + 1 WHERE tenant = ? AND name = ?"
+_ASK_ALL = "UPDATE collections SET asked = asked + 1"
 _DONE = "UPDATE collections SET done = ? WHERE file = ? AND done < ?"
 _WAITING = "SELECT tenant, name, file, asked FROM collections WHERE asked > done"
 
@@ -68,6 +69,7 @@ class SqliteShelf:
         self._lock = threading.Lock()
         self._files: OrderedDict[str, _Open] = OrderedDict()
         self._sweep()
+        self._catalogue.run((_ASK_ALL, ()))  # a process may have died between a draft and its being asked for
 
     def close(self) -> None:
         """Close every file."""
