@@ -8,6 +8,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from headgate.core.faults import InvalidField
+from headgate.row import row_here
 from headgate.surfaces.connection import CROWD, Connection
 
 REQUEST = b"POST /ask HTTP/1.1\r\nhost: here\r\ncontent-length: 2\r\n\r\n{}"
@@ -94,7 +95,7 @@ async def test_in_a_crowd_answers_are_written_a_moment_later_and_still_in_order(
     async with connected(app) as (reader, writer, state):
         state.tasks |= {object() for _ in range(CROWD)}
         sizes = []
-        app.then = lambda connection: sizes.append(len(connection.unsent))
+        app.then = lambda connection: sizes.append(len(row_here()))
         await answered(reader, writer)
         assert sizes == [1]
         app.then = lambda connection: connection.refuse(400, InvalidField("no"))

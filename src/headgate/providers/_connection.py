@@ -7,7 +7,8 @@ when it rings, looks whether something is really overdue. A connection at rest h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import inf
 from time import monotonic
 from typing import cast
@@ -17,8 +18,10 @@ import httptools
 from headgate.core.call import Clocks
 from headgate.core.faults import UpstreamBroken, UpstreamDown, UpstreamFault, UpstreamTimeout
 from headgate.providers._bounds import Bounds
+from headgate.row import row_here
 
 _JOIN_LIMIT = 64 * 1024
+_NO_NAMES: Mapping[bytes, int] = {}
 _TOO_SLOW = {
     "first_event": "the upstream did not begin to answer in time",
     "idle": "the upstream fell silent in the middle of its answer",
@@ -58,6 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         "_parts",
         "_paused",
         "_rests",
+        "_row",
         "_since",
         "_size",
         "_speaking",
@@ -78,6 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self._lost = lost
         self._inbox = inbox
         self._loop = asyncio.get_running_loop()
+        self._row = row_here()
         self._parts: list[bytes] = []
         self._fields: dict[bytes, bytes] = {}
         # httptools calls the list and the dict themselves: no Python frame for each piece and each header
@@ -97,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, now: float, clocks: Clocks, ends: float, end: str) -> None:
         """Forget the last exchange."""
         self.status = 0
-        self._names: list[bytes] = []
+        self._names = _NO_NAMES
         self.relay: Callable[[bytes], bool] | None = None
         self._parts.clear()
         self._fields.clear()
@@ -121,23 +126,25 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def headers(self) -> dict[bytes, bytes]:
         """The answer's headers, their names in lower case."""
-        return dict(zip(self._names, self._fields.values(), strict=False))  # trailers may have come behind them
+        values = [*self._fields.values()]
+        return {name: values[place] for name, place in self._names.items()}
 
     def header(self, name: bytes) -> bytes:
         """One of them by its name in lower case; empty where it is not there. To make all of them ready costs more."""
-        return [*self._fields.values()][self._names.index(name)] if name in self._names else b""
+        return [*self._fields.values()][self._names[name]] if name in self._names else b""
 
     def over(self) -> bool:
         """Whether the body has come to its end, and all of it was read."""
         return self._done and not self._parts and self._fault is None
 
-    def send(self, head: bytes, body: bytes, clocks: Clocks, ends: float, end: str, *, soon: bool = False) -> None:
+    def send(
+        self, head: bytes, body: bytes, now: float, clocks: Clocks, ends: float, end: str, *, soon: bool = False
+    ) -> None:
         """Begin an exchange that must be over at the monotonic second `ends`, on the account of the clock `end`.
 
-        `head` is the request's up to the number of bytes in its body, which is added. `soon`: write it only when the
-        event loop has run all that is ready, because many write now: in a row, system calls cost less.
+        `head` is the request's up to the number of bytes in its body, which is added. `soon`: write it in a Row,
+        because many write now.
         """
-        now = monotonic()
         self._doubtful = self._used and now - self._since >= self._bounds.doubt
         self._used = True
         self._begin(now, clocks, ends, end)
@@ -149,7 +156,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
             self._transport.write(body)
         elif soon:
-            self._loop.call_soon(self._write, b"%b%d\r\n\r\n%b" % (head, len(body), body))
+            self._row.write(self._transport, b"%b%d\r\n\r\n%b" % (head, len(body), body))
         else:
             self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         due = now + clocks.first_event
@@ -192,10 +199,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._size > self._bounds.body:
             raise UpstreamBroken(f"the upstream sent an answer of more than {self._bounds.body} bytes")
         return chunk
-
-    def _write(self, data: bytes) -> None:
-        if not self.closed:
-            self._transport.write(data)
 
     def rest(self) -> bool:
         """End the exchange; True if the connection is fit for another one, which must then begin before it expires."""
@@ -272,21 +275,19 @@ class Connection(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         """Take the status and the headers, or pass over an informational answer."""
         status = self._parser.get_status_code()
-        # Joined, because that costs the same for five headers and for fifty.
-        names = b"\n".join(self._fields).lower().split(b"\n")
         bounds = self._bounds
         large = self._bare > bounds.head and sum(map(len, self._fields.values())) > bounds.head
-        if large or len(names) > bounds.headers:
-            self._fail(UpstreamBroken(f"the upstream sent a head of more than {self._bounds.head} bytes"))
+        if large or len(self._fields) > bounds.headers:
+            self._fail(UpstreamBroken(f"the upstream sent a head of more than {bounds.head} bytes"))
             raise _Nonsense
         if status < 200:
             self._informational += 1
-            if self._informational > self._bounds.informational or status == 101:
+            if self._informational > bounds.informational or status == 101:
                 self._fail(UpstreamBroken(f"the upstream answered {status} and not the request"))
                 raise _Nonsense
             self._fields.clear()
             return
-        self._names = names
+        self._names = names = _places(b"\n".join(self._fields))
         if b"transfer-encoding" in names:
             if self.header(b"transfer-encoding").strip().lower() != b"chunked":
                 self._fail(UpstreamBroken("the upstream used a transfer coding other than chunked"))
@@ -381,6 +382,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._speaking:
             return min((self._since + self._clocks.idle, "idle"), (self._ends, self._end))
         return min((self._since + self._clocks.first_event, "first_event"), (self._ends, self._end))
+
+
+@lru_cache(maxsize=64)
+def _places(names: bytes) -> Mapping[bytes, int]:
+    """Where each header stands, by its name in lower case: an upstream sends the same ones again and again."""
+    places: dict[bytes, int] = {}
+    for place, name in enumerate(names.lower().split(b"\n") if names else ()):
+        places.setdefault(name, place)
+    return places
 
 
 class _Nonsense(Exception):

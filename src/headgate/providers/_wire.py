@@ -115,13 +115,17 @@ class HttpWire:
     async def _answered(self, ask: Ask, clocks: Clocks, deadline: float) -> Connection:
         """A connection on which the answer has begun. One from the pool that proves dead is replaced, once."""
         head = self._heads.get((ask.method, ask.path, ask.headers)) or self._head(ask)
-        ends, end = monotonic() + clocks.total, "total"
+        now = monotonic()
+        ends, end = now + clocks.total, "total"
         if deadline < ends:
             ends, end = deadline, "deadline"
-        connection = self._pool.rested() or await self._connection(clocks, ends, end)
+        connection = self._pool.rested()
         while True:
+            if connection is None:
+                connection = await self._connection(clocks, ends, end)
+                now = monotonic()
             try:
-                connection.send(head, ask.body, clocks, ends, end, soon=self._pool.lent() > _CROWD)
+                connection.send(head, ask.body, now, clocks, ends, end, soon=self._pool.lent() > _CROWD)
                 if (news := connection.news()) is not None:
                     await news
                 connection.began()
@@ -133,7 +137,7 @@ class HttpWire:
                 if not (connection.stale and isinstance(error, UpstreamDown)):
                     raise
             self._pool.distrust()
-            connection = await self._connection(clocks, ends, end)
+            connection = None
 
     async def aclose(self) -> None:
         """Close every connection, also those in use."""

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headgate.access.identify import Seen
 from headgate.core.faults import Fault, InvalidField, TooLarge, TooSlow
+from headgate.row import row_here
 from headgate.surfaces.direct import STATUS_LINES, Direct, Lane
 from headgate.surfaces.exchange import Socket, exchange_of
 from headgate.surfaces.faults import body_of, surface_of
@@ -69,7 +70,7 @@ class Connection(HttpToolsProtocol):
         self._rest: asyncio.Future[Direct | None] | None = None
         self._defaults: Headers = []
         self._default_lines = b""
-        self.unsent: list[bytes] = []
+        self._row = row_here()
         self.seen = Seen()
         self._head: Head | None = None
         self._lessons = LESSONS
@@ -333,32 +334,21 @@ class Connection(HttpToolsProtocol):
         request_id = id_of(dict(self.headers or ()))
         content = body_of(fault, surface_of({"path": (self.url or b"").decode("latin-1")}), request_id)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
-        self._flush()
+        self._row.flush()
         self.transport.write(STATUS_LINES[status] + head % (len(content), request_id.encode(), CLOSE) + content)
         self.phase = _BODY
         self.finish()
 
     def write_soon(self, data: bytes) -> None:
-        """Write when the event loop has run all that is ready, if many write now: in a row, system calls cost less.
-
-        By then no other answer of this connection can have begun.
-        """
-        if len(self.tasks) <= CROWD:
+        """Write in a Row, if many write now; by then no other answer of this connection can have begun."""
+        if len(self.tasks) > CROWD:
+            self._row.write(self.transport, data)
+        else:
             self.transport.write(data)
-            return
-        if not self.unsent:
-            self.loop.call_soon(self._flush)
-        self.unsent.append(data)
-
-    def _flush(self) -> None:
-        unsent = self.unsent
-        if unsent and not self.transport.is_closing():
-            self.transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
-        unsent.clear()
 
     def finish(self) -> None:
         """Close; where the client is still sending, only after it had the time to read why (RFC 9112, 9.6)."""
-        self._flush()
+        self._row.flush()
         if self.phase == _IDLE or self.transport.is_closing() or not self.transport.can_write_eof():
             self.transport.close()
             return
