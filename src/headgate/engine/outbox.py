@@ -169,7 +169,7 @@ def recover(directory: Path, store: LedgerStore, others: LedgerStore | None = No
 
 
 def write(entries: Sequence[Entry], store: LedgerStore, directory: Path) -> None:
-    """Write entries; one that the store cannot take is put aside, so that the others are not held up by it."""
+    """Write entries; one that the store cannot take is found by halves and put aside: no other is held up by it."""
     if not entries:
         return
     try:
@@ -180,8 +180,9 @@ def write(entries: Sequence[Entry], store: LedgerStore, directory: Path) -> None
         if len(entries) == 1:
             _reject(json.encode(entries[0]), f"{type(error).__name__} in the store", directory)
             return
-        for entry in entries:
-            write([entry], store, directory)
+        middle = len(entries) // 2
+        write(entries[:middle], store, directory)
+        write(entries[middle:], store, directory)
 
 
 def _decoded(lines: Iterable[bytes], directory: Path) -> Iterator[Entry]:
