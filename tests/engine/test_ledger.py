@@ -21,7 +21,7 @@ from headgate.stores.sqlite import SqliteDatabase
 
 
 def entry(**fields):
-    return Entry(**{"id": new_id(), "at": time.time(), "request_id": "r", "model": "m"} | fields)
+    return Entry(**{"id": new_id(time.time()), "at": time.time(), "request_id": "r", "model": "m"} | fields)
 
 
 class Switched:
@@ -257,13 +257,13 @@ async def test_a_leftover_survives_a_store_that_is_down(store, table, outbox):
     assert ids(table) == ["a"]
 
 
-@pytest.mark.anyio
-async def test_ids_sort_by_time_and_differ():
-    made = [new_id() for _ in range(1000)]
+def test_ids_sort_by_time_and_differ():
+    now = time.time()
+    made = [new_id(now) for _ in range(1000)]
     assert len(set(made)) == 1000
     assert {len(each) for each in made} == {28}
-    await asyncio.sleep(0.002)
-    assert new_id() > max(made)
+    assert new_id(now + 1e-5) > max(made)
+    assert new_id(now - 1e-5) < min(made)
 
 
 CHILD = """
@@ -276,7 +276,7 @@ from headgate.stores.sqlite import SqliteDatabase
 
 async def caller(ledger):
     while True:
-        entry = Entry(id=new_id(), at=time.time(), request_id="r")
+        entry = Entry(id=new_id(time.time()), at=time.time(), request_id="r")
         await ledger.written(entry)
         os.write(1, entry.id.encode() + b"\\n")
         await asyncio.sleep(0)

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 
 from headgate.core.key import digest
 from headgate.core.principal import Principal
@@ -50,16 +51,17 @@ class KeyRing:
         """Put other configured keys in the place of those there were; the source's stay."""
         with self._lock:
             stored = {each: found for each, found in self._keys.items() if each not in self._configured}
-            self._configured = {each: (principal, float("inf")) for each, principal in configured.items()}
+            self._configured = {each: (principal, inf) for each, principal in configured.items()}
             self._fixed = frozenset(principal.key_id for principal in configured.values())
             self._keys = {**stored, **self._configured}
 
     def find(self, digest: bytes) -> Principal | None:
         """The principal of a key's digest, or None where no such key is valid now."""
         found = self._keys.get(digest)
-        if found is None or found[1] <= self._clock():
+        if found is None:
             return None
-        return found[0]
+        principal, until = found
+        return principal if until == inf or until > self._clock() else None
 
     def principals(self) -> list[Principal]:
         """Whose keys there are."""

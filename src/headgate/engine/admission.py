@@ -151,9 +151,10 @@ class Admission:
 
 def entry_of(who: Principal | None, call: Call, default: str = "") -> Entry:
     """The beginning of a call's ledger row; `default` is the model that it is for where it names none."""
+    at = time.time()
     return Entry(
-        id=new_id(),
-        at=time.time(),
+        id=new_id(at),
+        at=at,
         request_id=call.id,
         kind="nobody" if who is None else who.kind,
         principal="" if who is None else who.id,

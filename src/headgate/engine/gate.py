@@ -5,7 +5,6 @@ Before the first event a Fault is a clean error and may move to the next target;
 
 from __future__ import annotations
 
-import time
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -41,7 +40,7 @@ class Gate:
         """The events of an answer: `Open` first, `Receipt` last, once the ledger row is safe. Raises Faults."""
         hold = await self.admission.admit(who, call)
         with hold:
-            call.end_by(time.monotonic() + hold.route.clocks.total)
+            call.end_by(hold.began + hold.route.clocks.total)
             if call.reuse is None:
                 first, events = await first_to_speak(hold.route, call, hold.system, hold.spoken, begun)
             else:
@@ -63,7 +62,7 @@ class Gate:
         hold = await self.admission.admit(who, call)
         reply = Reply()
         try:
-            call.end_by(time.monotonic() + hold.route.clocks.total)
+            call.end_by(hold.began + hold.route.clocks.total)
             if call.reuse is None:
                 said = await first_to_speak(hold.route, call, hold.system, hold.spoken, whole)
             else:
@@ -99,7 +98,7 @@ class Gate:
                 )
                 return await cast("Embedder", provider).embed(asked)
 
-            call.end_by(time.monotonic() + route.clocks.total)
+            call.end_by(hold.began + route.clocks.total)
             if call.reuse is None:
                 embedded = await first_to_speak(route, call, hold.system, hold.spoken, ask)
             else:
@@ -117,7 +116,7 @@ class Gate:
         hold = await self.admission.admit(who, call, free=True)
         with hold:
             route = hold.route.able(Counter)
-            call.end_by(time.monotonic() + route.clocks.total)
+            call.end_by(hold.began + route.clocks.total)
             counted: int | None = None
             if route.targets:
                 counted = await first_to_speak(route, call, hold.system, hold.spoken, _count)

@@ -24,7 +24,8 @@ TOKEN = 4  # bytes of English text a token, for answers whose provider did not c
 class Hold(Struct, eq=False):
     """One admitted call: its route, its ledger entry in the making, and the amounts reserved for it.
 
-    `dropped` entries of its conversation were left out. `safe` says, once it is closed, that the entry is.
+    `dropped` entries of its conversation were left out. `safe` says, once it is closed, that the entry is. It `began`
+    at that monotonic second.
     """
 
     entry: Entry
@@ -37,7 +38,7 @@ class Hold(Struct, eq=False):
     _ledger: Ledger
     _prices: Prices
     safe: bool = False
-    _start: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
     _bytes: int = 0
     _usage: Usage | None = None
 
@@ -71,7 +72,7 @@ class Hold(Struct, eq=False):
         """Take from an event what the ledger wants to know."""
         entry = self.entry
         if entry.first_ms is None:
-            entry.first_ms = (time.monotonic() - self._start) * 1000
+            entry.first_ms = (time.monotonic() - self.began) * 1000
         if type(event) is Verbatim:
             self._bytes += event.frames * TOKEN  # a frame carries about a token
         elif isinstance(event, Text):
@@ -88,7 +89,7 @@ class Hold(Struct, eq=False):
     def took(self, reply: Reply) -> None:
         """Take from a whole answer what the ledger wants to know."""
         entry = self.entry
-        entry.first_ms = (time.monotonic() - self._start) * 1000
+        entry.first_ms = entry.total_ms = (time.monotonic() - self.began) * 1000
         if (done := reply.done) is not None:
             entry.finish = done.raw or done.reason
         self._usage = reply.usage
@@ -115,7 +116,8 @@ class Hold(Struct, eq=False):
                 entry.attempts = self._attempts(status, error)
             if spoke:
                 self._charge(entry)
-        entry.total_ms = (time.monotonic() - self._start) * 1000
+        if not entry.total_ms:
+            entry.total_ms = (time.monotonic() - self.began) * 1000
         used = entry.tokens_in + entry.tokens_out
         if entry.cache == "hit":
             used, entry.tries, entry.saved, entry.cost = 0, 0, entry.cost or 0, 0

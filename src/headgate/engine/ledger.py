@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 _encode = json.Encoder().encode
 
 
-def new_id() -> str:
-    """An entry's id: 28 hexadecimal digits that sort by time, microseconds first, then 60 random bits."""
-    return (time.time_ns() // 1000 << 60 | getrandbits(60)).to_bytes(14, "big").hex()
+def new_id(at: float) -> str:
+    """The id of an entry of that epoch second: 28 hexadecimal digits, first the microseconds, then 60 random bits."""
+    return (int(at * 1e6) << 60 | getrandbits(60)).to_bytes(14, "big").hex()
 
 
 class Ledger:
@@ -60,7 +60,7 @@ class Ledger:
         self._others = others
         self._directory = directory
         self._interval = interval
-        self._outbox = Outbox(directory, new_id(), max_bytes)
+        self._outbox = Outbox(directory, new_id(time.time()), max_bytes)
         self._thread = ThreadPoolExecutor(1, "headgate-ledger")
         self._unsaved: list[Entry] = []
         self._timer: asyncio.TimerHandle | None = None

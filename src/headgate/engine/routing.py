@@ -182,7 +182,7 @@ async def _asked(target: Target, call: Call, spoken: Spoken, ask: Callable[[Prov
             if key is None:
                 raise target.keyless()
             spoken.tries += 1
-            spoken.since, began = time.time(), time.monotonic()
+            began = time.monotonic()
             try:
                 answer = await ask(key.provider, call)
             except Fault as said:
@@ -205,6 +205,7 @@ async def _asked(target: Target, call: Call, spoken: Spoken, ask: Callable[[Prov
             upstream.retrying += not retries
             retries += 1
             await asyncio.sleep(pause)
+            spoken.since = time.time()
             if target.breaker.tripped:  # by others, meanwhile
                 raise fault
             key = target.key()

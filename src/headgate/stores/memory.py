@@ -85,9 +85,10 @@ class _Log:
         self.used += amount
         self.latest = now
         if now < self._slot_end:
-            times[-1] = now
-            self._amounts[-1] += amount
-            return self._base + place - 1
+            place -= 1
+            times[place] = now
+            self._amounts[place] += amount
+            return self._base + place
         times.append(now)
         self._amounts.append(amount)
         if place == self._head:
@@ -199,7 +200,6 @@ class MemoryLimiter:
     async def reserve(self, wants: Sequence[Want]) -> Grant | Refusal:
         """Take all wants, or none. Raises Overloaded when `max_keys` rules are in use already."""
         now, meters = self._clock(), self._meters
-        held: list[tuple[Want, _Meter]] = []
         missing = 0
         for want in wants:
             meter = meters.get(want.key)
@@ -208,13 +208,14 @@ class MemoryLimiter:
                 missing += 1
             elif meter.expires <= now:
                 meter.expire(now)
-            if meter.used + want.amount > want.limit and want.amount > 0:
-                return Refusal([_level(w, self._meters.get(w.key, _NEW), now) for w in wants])
-            held.append((want, meter))
+            amount = want.amount
+            if meter.used + amount > want.limit and amount > 0:
+                return Refusal([_level(w, meters.get(w.key, _NEW), now) for w in wants])
         if missing:
-            held = self._opened(wants, missing, now)
+            self._open_all(wants, missing, now)
         taken: list[tuple[Want, _Meter, int]] = []
-        for want, meter in held:
+        for want in wants:
+            meter = meters[want.key]
             taken.append((want, meter, meter.take(now, want.amount)))
         return MemoryGrant(taken, self._clock)
 
@@ -238,15 +239,16 @@ class MemoryLimiter:
     def __len__(self) -> int:
         return len(self._meters)
 
-    def _opened(self, wants: Sequence[Want], missing: int, now: float) -> list[tuple[Want, _Meter]]:
-        """The wants with their meters, new ones where there was none; each new one pays for two looks at old ones."""
+    def _open_all(self, wants: Sequence[Want], missing: int, now: float) -> None:
+        """Make the meters that the wants lack; each new one pays for two looks at old ones."""
         self._sweep(now, 2 * missing)
         if len(self._meters) + missing > self._max_keys:
             self._sweep(now, _CROWD)
             if len(self._meters) + missing > self._max_keys:
                 raise Overloaded("Too many callers at once.", retry_after=1.0)
-        # Looked up again, since the sweep may have dropped an idle one.
-        return [(want, self._meters.get(want.key) or self._open(want)) for want in wants]
+        for want in wants:
+            if want.key not in self._meters:  # now, since the sweep may have dropped an idle one
+                self._open(want)
 
     def _open(self, want: Want) -> _Meter:
         meter = self._meters[want.key] = self._fresh(want)
