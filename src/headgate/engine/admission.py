@@ -87,7 +87,8 @@ class Admission:
             await self.refuse(entry, fault)
             raise
         spoken = Spoken(since=entry.at)
-        return Hold(entry, route, system, spoken, dropped, call, grant, self._ledger, self.prices)
+        began = time.monotonic()
+        return Hold(entry, route, system, spoken, dropped, began, call, grant, self._ledger, self.prices)
 
     async def check(self, who: Principal, call: Call) -> None:
         """Refuse, and write down, what would be refused now in any case; for calls that take work before `admit`.

@@ -8,6 +8,7 @@ that is left too far behind is cut off. One listener pays: the first, or whoever
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from copy import copy
@@ -56,7 +57,7 @@ class Flight:
     """
 
     def __init__(self, most: int) -> None:
-        self.spoken = Spoken()
+        self.spoken = Spoken(since=time.time())
         self.over = False
         self.task: asyncio.Task[None] | None = None
         self.fault: Exception | None = None

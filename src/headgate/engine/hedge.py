@@ -6,6 +6,7 @@ It costs what the other would have charged, so it is off unless a model asks for
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ async def hedged(
     asking: dict[asyncio.Task[T], Spoken] = {}
 
     def begin() -> None:
-        said = Spoken()
+        said = Spoken(since=time.time())
         asking[asyncio.create_task(ask(said))] = said
 
     won: asyncio.Task[T] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from headgate.core.call import Call, System
 from headgate.core.entry import Attempt, Entry
@@ -33,12 +33,12 @@ class Hold(Struct, eq=False):
     system: System | None
     spoken: Spoken
     dropped: int
+    began: float
     _call: Call
     _grant: Grant
     _ledger: Ledger
     _prices: Prices
     safe: bool = False
-    began: float = field(default_factory=time.monotonic)
     _bytes: int = 0
     _usage: Usage | None = None
 
