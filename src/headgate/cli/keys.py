@@ -13,6 +13,9 @@ from headgate.cli._shared import Seconds, config_option, database, example, json
 if TYPE_CHECKING:
     from headgate.core.key import KeyRecord
 
+_LOOK = 0.2
+"""Seconds that a process may take to look for changed keys."""
+
 
 @click.group(epilog=example("keys create --user ada --tier pro", "keys list", "keys revoke key_0123456789abcdef"))
 def keys() -> None:
@@ -93,6 +96,7 @@ def revoke(config_path: Path | None, key: str) -> None:
     with database(load(config_path)) as opened:
         store = KeyStore(opened)
         record = store.revoke(_id(store, key))
+    _settle()
     click.echo(f"{record.id} ({record.prefix}...) is revoked.")
 
 
@@ -156,6 +160,14 @@ def _row(record: KeyRecord) -> dict[str, object]:
 def _show(text: str, record: KeyRecord, as_json: bool) -> None:
     if as_json:
         print_json({"key": text, **_row(record)})
-        return
-    click.echo(text)
-    click.echo(f"This is {record.id}, tier {record.tier}. It is not shown again: keep it now.", err=True)
+    else:
+        click.echo(text)
+        click.echo(f"This is {record.id}, tier {record.tier}. It is not shown again: keep it now.", err=True)
+    _settle()
+
+
+def _settle() -> None:
+    """Wait until running processes have looked for changed keys: a script's next line may use the new one."""
+    from headgate.access.keys import POLL
+
+    time.sleep(POLL + _LOOK)
