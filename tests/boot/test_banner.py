@@ -35,3 +35,14 @@ def test_issuers_whose_users_may_be_taken_for_each_other_are_warned_of(tmp_path,
     path.write_text(issuers, "utf-8")
     config = load(path)
     assert ("user_prefix" in banner(config, check(config), 8000)) is warned
+
+
+@pytest.mark.parametrize(("text", "warned"), [("", True), ('[access]\napi_keys = "env:API_KEYS"\n', False)])
+def test_keys_in_the_environment_that_nobody_looks_at_are_warned_of(tmp_path, monkeypatch, text, warned):
+    monkeypatch.setenv("API_KEYS", "a-key-long-enough-for-anyone")
+    path = tmp_path / "headgate.toml"
+    path.write_text(text, "utf-8")
+    config = load(path)
+    told = banner(config, check(config), 8000)
+    assert ("API_KEYS is set and not used" in told) is warned
+    assert "long-enough" not in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import subprocess
@@ -156,6 +157,8 @@ def banner(config: Config, sources: dict[str, Source], port: int) -> str:
     lines.append(f"  configuration  {config.path or 'none (defaults and environment)'}")
     if not gate.__file__.endswith(".py"):
         lines.append("  hot path       compiled")
+    if os.environ.get("API_KEYS") and not config.access.api_keys:
+        lines.append('  warning        API_KEYS is set and not used: [access] has to say api_keys = "env:API_KEYS"')
     if mixed(config.access.jwt):
         lines.append("  warning        two issuers of tokens may call different users by one name: see user_prefix")
     if not server.fast():
