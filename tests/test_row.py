@@ -25,12 +25,12 @@ async def test_writes_wait_for_what_is_ready_and_keep_their_order():
     transport, theirs = await pair()
     with theirs:
         row, ready = row_here(), []
-        asyncio.get_running_loop().call_soon(lambda: ready.append(len(row)))
+        asyncio.get_running_loop().call_soon(lambda: ready.append(len(row._waiting)))
         row.write(transport, b"one ")
         row.write(transport, b"two")
         assert await heard(theirs) == b"one two"
         assert ready == [2]
-        assert not len(row)
+        assert not row._waiting
         row.write(transport, b"three")
         assert await heard(theirs) == b"three"
         transport.close()
@@ -58,6 +58,19 @@ async def test_a_closed_transport_is_passed_over_and_the_next_one_is_not():
         closed.abort()
         assert await heard(theirs) == b"somebody"
         assert await heard(their_end) == b""
+        transport.close()
+
+
+@pytest.mark.anyio
+async def test_a_write_that_fails_takes_no_other_with_it(caplog):
+    (ended, their_end), (transport, theirs) = await pair(), await pair()
+    with their_end, theirs:
+        ended.write_eof()
+        row_here().write(ended, b"too late")
+        row_here().write(transport, b"in time")
+        assert await heard(theirs) == b"in time"
+        assert "a write failed: RuntimeError" in caplog.text
+        ended.close()
         transport.close()
 
 

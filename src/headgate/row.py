@@ -7,7 +7,10 @@ and all of them take one callback of the event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from weakref import WeakKeyDictionary
+
+_log = logging.getLogger(__name__)
 
 
 class Row:
@@ -18,9 +21,6 @@ class Row:
     def __init__(self) -> None:
         self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         """Write soon, unless the transport is closed by then."""
         waiting = self._waiting
@@ -29,11 +29,14 @@ class Row:
         waiting.append((transport, data))
 
     def flush(self) -> None:
-        """Make the writes that wait."""
+        """Make the writes that wait. One that fails, as to whom the end was told already, takes no other with it."""
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
             if not transport.is_closing():
-                transport.write(data)
+                try:
+                    transport.write(data)
+                except Exception as error:  # noqa: BLE001 - whatever a transport raises, it is not the others' matter
+                    _log.warning("a write failed: %s", type(error).__name__)
 
 
 _rows: WeakKeyDictionary[asyncio.AbstractEventLoop, Row] = WeakKeyDictionary()

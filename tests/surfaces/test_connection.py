@@ -20,6 +20,7 @@ class App:
     def __init__(self):
         self.tasks = []
         self.tail = None
+        self.before = None
         self.then = lambda connection: None
         self.lane = {(b"POST", b"/ask"): self.handle}
 
@@ -28,6 +29,8 @@ class App:
 
     async def handle(self, direct):
         self.tasks.append(asyncio.current_task())
+        if self.before is not None:
+            await self.before.wait()
         await direct.whole(200, b"{}", b"")
         self.then(direct.connection)
         tail, self.tail = self.tail, None
@@ -95,12 +98,30 @@ async def test_in_a_crowd_answers_are_written_a_moment_later_and_still_in_order(
     async with connected(app) as (reader, writer, state):
         state.tasks |= {object() for _ in range(CROWD)}
         sizes = []
-        app.then = lambda connection: sizes.append(len(row_here()))
+        app.then = lambda connection: sizes.append(len(row_here()._waiting))
         await answered(reader, writer)
         assert sizes == [1]
         app.then = lambda connection: connection.refuse(400, InvalidField("no"))
         await answered(reader, writer)
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.anyio
+async def test_an_answer_after_a_refusal_takes_no_other_answer_with_it():
+    app = App()
+    app.before = asyncio.Event()
+    async with connected(app) as (reader, writer, state), connected(app) as (other, others, beside):
+        state.tasks |= {object() for _ in range(CROWD)}
+        beside.tasks |= {object() for _ in range(CROWD)}
+        writer.write(REQUEST)
+        await writer.drain()
+        writer.write(b"nonsense\r\n\r\n")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 400 ")
+        others.write(REQUEST)
+        while len(app.tasks) < 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        app.before.set()
+        assert (await asyncio.wait_for(other.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.anyio

@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from headgate.core.entry import Attempt
@@ -184,7 +183,7 @@ class Spoken(Struct):
     target: Target | None = None
     tries: int = 0
     failed: tuple[Attempt, ...] = ()
-    since: float = msgspec.field(default_factory=time.time)
+    since: float = 0.0
     speaks: bool = False
 
     def ended(self, error: str) -> None:
